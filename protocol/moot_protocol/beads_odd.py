@@ -5,12 +5,15 @@ commands refuse to write it. What says nothing at all (an empty text or list, nu
 for all that is not set. But every issue has a status and a type: empty texts in their place are told.
 """
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from moot_protocol import json_text
 from moot_protocol.ids import line_problem
 from moot_protocol.issue import DEFAULT_STATUS, DEFAULT_TYPE, SHAPES, Shape, stand_in
 from moot_protocol.limits import TITLE_CHARS
+from moot_protocol.time_units import DAY_MS
+from moot_protocol.times import format_ms, instant_ms
 
 NO_TITLE: Final = "no title: kept, shown without one"
 _KEPT: Final = "which no command gives: kept"
@@ -26,6 +29,8 @@ _SHAPES: Final = {
 _BLANK_ENDS: Final = "has white space at its ends"
 _ALWAYS: Final = ("status", "issue_type")
 """What no program leaves unset."""
+_DATED: Final = ("created_at", "updated_at", "closed_at")
+"""What happened already, and has no time that is still to come."""
 _SETS: Final = {"labels": "no list", "dependencies": "no list", "comments": "no list", "metadata": "no object"}
 _INSTEAD: Final = {
     "status": f"shown as {DEFAULT_STATUS}",
@@ -33,6 +38,36 @@ _INSTEAD: Final = {
     "created_at": "the time of the import is shown",
     "updated_at": "the time of the import is shown",
 }
+
+
+class Present(NamedTuple):
+    """When lines are taken in, as their times are compared with it."""
+
+    text: str
+    """As RFC 3339 in UTC."""
+    most_ms: int
+    """A day later, in milliseconds since 1970: what clocks and time zones of others are allowed to be ahead."""
+
+    @classmethod
+    def at(cls, now_ms: int) -> "Present":
+        """When it is so many milliseconds since 1970."""
+        return cls(format_ms(now_ms), now_ms + DAY_MS)
+
+
+def ahead_oddity(fields: Mapping[str, Any], present: Present) -> str:
+    """Which times of a line lie more than a day in the future; empty where none does.
+
+    Args:
+        fields: the line's; of those that are looked at here only texts that are times.
+        present: when it is.
+    """
+    get = fields.get
+    # Nearly every line ends here. An offset is less than a day: what is more than one ahead is a greater text, too.
+    text = present.text
+    if get("updated_at", "") <= text and get("created_at", "") <= text and get("closed_at", "") <= text:
+        return ""
+    ahead = [name for name in _DATED if (instant_ms(get(name)) or 0) > present.most_ms]
+    return f"{', '.join(ahead)} more than a day ahead of this machine's clock: kept" if ahead else ""
 
 
 def id_oddity(name: str) -> str:

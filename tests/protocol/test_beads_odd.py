@@ -3,8 +3,12 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from moot_protocol.beads_odd import (
+    Present,
+    ahead_oddity,
     comment_oddity,
     edge_oddity,
     id_oddity,
@@ -14,6 +18,8 @@ from moot_protocol.beads_odd import (
     shown_instead,
     unknown_oddity,
 )
+from moot_protocol.time_units import DAY_MS
+from moot_protocol.times import format_ms
 
 
 @pytest.mark.parametrize(
@@ -111,3 +117,34 @@ def test_elements_that_no_command_makes_are_odd() -> None:
 
 def test_other_elements_are_not() -> None:
     assert (label_oddity(1, "a\xa0b"), edge_oddity("bd-1", "bd-2", "blocks"), comment_oddity(1, " c")) == ("", "", "")
+
+
+# -- Times to come -----------------------------------------------------------------------------------------------
+NOW_MS = 1_769_860_800_000  # 2026-01-31T12:00:00Z
+PRESENT = Present.at(NOW_MS)
+OFFSETS = st.integers(-23 * 60 - 59, 23 * 60 + 59)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({}, ""),
+        ({"created_at": "2026-01-31T12:00:00Z", "updated_at": "2026-02-01T12:00:00Z"}, ""),
+        ({"updated_at": "2026-02-01T12:00:00.001Z"}, "updated_at"),
+        ({"updated_at": "2026-02-02T11:00:00+23:00"}, ""),
+        ({"updated_at": "2026-01-31T13:01:00-23:00"}, "updated_at"),
+        ({"updated_at": "2026-02-01t12:00:01z"}, "updated_at"),
+        ({"created_at": "9999-12-31T23:59:59Z", "closed_at": "2026-02-03T00:00:00Z"}, "created_at, closed_at"),
+        ({"due_at": "2030-01-01T00:00:00Z", "defer_until": "2030-01-01T00:00:00Z"}, ""),
+    ],
+)
+def test_what_happened_more_than_a_day_ahead_is_told(fields: dict[str, str], told: str) -> None:
+    assert ahead_oddity(fields, PRESENT) == (told and f"{told} more than a day ahead of this machine's clock: kept")
+
+
+@given(st.integers(-2 * DAY_MS, 3 * DAY_MS), OFFSETS)
+def test_no_offset_hides_a_time_to_come(later_ms: int, offset: int) -> None:
+    local = format_ms(NOW_MS + later_ms + offset * 60_000).removesuffix("Z")
+    sign, (hours, minutes) = "-" if offset < 0 else "+", divmod(abs(offset), 60)
+    text = f"{local}{sign}{hours:02}:{minutes:02}"
+    assert bool(ahead_oddity({"updated_at": text}, PRESENT)) is (later_ms > DAY_MS)

@@ -40,3 +40,9 @@ def naming(issue: IssueDoc) -> str:
     name = neutralise(str(issue.get("_alias") or issue["id"]))
     title = neutralise(str(issue.get("title", "")))
     return f"{name} — {title}" if title else name
+
+
+def by_project(counts: Mapping[str, int]) -> list[str]:
+    """The line that tells how many issues of each project are meant; none where nothing is told of projects."""
+    whose = ", ".join(f"{neutralise(name)} {count:,}" for name, count in counts.items())
+    return [f"  By project: {whose}"] if whose else []

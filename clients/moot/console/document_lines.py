@@ -9,12 +9,15 @@ from typing import Any, Final
 
 from moot.console import when
 from moot.console.exchange_lines import KEY_SHOWN, facts, table
+from moot.console.issue_lines import origin_room
 from moot.console.safe_text import neutralise
 from moot.console.style import CYAN, GREEN, RED, Style
+from moot.console.table import cut, width_of
 
 DIFF_LINES: Final = 60
 """Lines of a diff that stand among others; `--json` has all of it."""
 _QUOTE: Final = "> "
+_OWN: Final = " (this town)"
 _COLOURS: Final = {"+": GREEN, "-": RED, "@": CYAN}
 
 Document = Mapping[str, Any]
@@ -40,7 +43,18 @@ def town_words(document: Document) -> str:
     if not document.get("is_own"):
         return named
     # A machine that joined a town's plane and founded one itself speaks for another town on each.
-    return f"{named} (this town)" if document.get("is_home", True) else f"{named} (this machine's town there)"
+    return f"{named}{_OWN}" if document.get("is_home", True) else f"{named} (this machine's town there)"
+
+
+def _town_cell(style: Style, document: Document) -> str:
+    """The same for a table: at a terminal a long name, which anybody can give themselves, gives way, and no key."""
+    words, room = town_words(document), origin_room(style)
+    if room is None or width_of(words) <= room:
+        return words
+    name, key = text_of(document, "town_name"), text_of(document, "town")[:KEY_SHOWN]
+    if document.get("is_own"):  # its key tells nobody anything here
+        return f"{cut(name or key, room - len(_OWN))}{_OWN}" if document.get("is_home", True) else cut(words, room)
+    return " ".join(filter(None, (cut(name, room - len(key) - 1), key)))
 
 
 def age_of(document: Document, now_ms: int) -> str:
@@ -60,7 +74,11 @@ def _cells(style: Style, document: Document, now_ms: int, *, several: bool) -> l
     state = standing_words(document)
     if document.get("in_conflict"):
         state = f"{state}, {style.alarm('in conflict')}"
-    origin = [town_words(document), text_of(document, "actor"), age_of(document, now_ms)] if "town" in document else []
+    origin = (
+        [_town_cell(style, document), text_of(document, "actor"), age_of(document, now_ms)]
+        if "town" in document
+        else []
+    )
     return [
         style.heading(text_of(document, "id")),
         text_of(document, "version"),

@@ -110,6 +110,27 @@ def projects_listed(context: Context) -> tuple[str, ...]:
     return () if arguments.plane and not arguments.project else projects_of(context)
 
 
+def is_place_named(context: Context) -> bool:
+    """Whether it was said of which projects a command is: by the folder, or by an argument."""
+    return bool(context.project or context.arguments.project or context.arguments.plane)
+
+
+def check_place_is_named(context: Context, word: str) -> None:
+    """Refuse to delete in bulk where nobody has said of which projects.
+
+    Args:
+        context: the command's.
+        word: what the command is called.
+
+    Raises:
+        RefusedError: `usage`: this folder is no project, and none is named.
+    """
+    if not is_place_named(context):
+        hint = "`--project all` means every one, `--project NAME` one of them; `--dry-run` shows what would go"
+        message = f"this folder is no project: {word} would delete in all projects of the town"
+        raise RefusedError(message, code=Code.USAGE, hint=hint)
+
+
 def wants_all_statuses(arguments: Namespace) -> bool:
     """Whether closed issues are asked for too, by `--status all`, or by `--all` where no status is named."""
     named = comma_separated(arguments.status)

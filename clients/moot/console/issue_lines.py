@@ -16,6 +16,10 @@ from moot.console.table import LEAST_FLEXIBLE, aligned, cut, width_of
 from moot_protocol.edge_types import PARENT
 from moot_protocol.listing import IssueDoc, Page
 
+ORIGIN_PART: Final = 5
+"""One part in so many of a terminal's width is what an origin takes at most in a table: it gives way before a title."""
+_FROM: Final = "from "
+
 Cell = Callable[[Style, IssueDoc], str]
 """How one column is made from an issue."""
 
@@ -36,22 +40,43 @@ def name_of(style: Style, issue: Mapping[str, Any], unique: int = 0, shown: int 
     return style.issue_id(alias) if alias else style.issue_id(text_of(issue, "id"), unique, shown)
 
 
-def town_of(origin: Mapping[str, Any]) -> str:
-    """What to call the town that something comes from: its name, or else how its key begins."""
+def town_of(origin: Mapping[str, Any], most: int | None = None) -> str:
+    """What to call the town that something comes from: its name, or else how its key begins.
+
+    Args:
+        origin: where something comes from.
+        most: cells that it takes at most. What stands behind a name to tell it from others called the same stays.
+    """
     name, key = text_of(origin, "town_name"), text_of(origin, "town")
-    return key if key and name.startswith(key) else name or key  # some towns have no name but their key
+    called = key if key and name.startswith(key) else name or key  # some towns have no name but their key
+    if most is None:
+        return called
+    last = called.rpartition(" ")[2]
+    apart = f" {last}" if last != called and key.startswith(last) else ""
+    return cut(called.removesuffix(apart), most - width_of(apart)) + apart
 
 
-def origin_mark(document: Mapping[str, Any]) -> str:
+def origin_mark(document: Mapping[str, Any], most: int | None = None) -> str:
     """`from TOWN` for what another town has written: a comment, an event, an issue that it made or whose title is its.
 
-    Empty for what this town has written.
+    Empty for what this town has written. It takes `most` cells at most.
     """
-    told = document.get("_origin") or ()
+    told, room = document.get("_origin") or (), None if most is None else most - len(_FROM)
     if isinstance(told, Mapping):
-        return f"from {town_of(told)}"
-    towns = [town_of(each) for each in told if each.get("created") or "title" in each.get("fields", ())]
-    return f"from {', '.join(dict.fromkeys(towns))}" if towns else ""
+        return f"{_FROM}{town_of(told, room)}"
+    towns = [town_of(each, room) for each in told if each.get("created") or "title" in each.get("fields", ())]
+    mark = f"{_FROM}{', '.join(dict.fromkeys(towns))}" if towns else ""
+    return mark if most is None else cut(mark, most)
+
+
+def origin_cell(style: Style, document: Mapping[str, Any]) -> str:
+    """The same for a table, without colours: at a terminal no wider than its part of it."""
+    return origin_mark(document, origin_room(style))
+
+
+def origin_room(style: Style) -> int | None:
+    """Cells that an origin takes at most in a table; None where nothing is cut."""
+    return style.width // ORIGIN_PART if style.terminal else None
 
 
 def replicas_of(document: Mapping[str, Any]) -> str:
@@ -61,7 +86,7 @@ def replicas_of(document: Mapping[str, Any]) -> str:
 
 
 def _origin(style: Style, issue: IssueDoc) -> str:
-    mark = origin_mark(issue)
+    mark = origin_cell(style, issue)
     return style.alarm(mark) if mark else ""
 
 

@@ -3,7 +3,15 @@
 from argparse import Namespace
 
 from moot.console.command import Context
-from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, naming, nothing_to_do, unchanged_among
+from moot.console.confirm import (
+    UNCHANGED,
+    by_project,
+    confirmed,
+    is_unchanged,
+    naming,
+    nothing_to_do,
+    unchanged_among,
+)
 from moot_testkit.canned_api import NOW_MS, CannedApi
 from moot_testkit.terminal import FACTS, RecordingTerminal, at_terminal
 
@@ -42,3 +50,8 @@ def test_an_issue_is_named_by_its_whole_id_and_title() -> None:
 
 def test_hostile_titles_are_neutralised() -> None:
     assert "\x1b" not in naming({"id": "bd-a1b2", "title": "calm \x1b[2J"})
+
+
+def test_issues_are_counted_by_project_on_one_line_if_at_all() -> None:
+    assert by_project({"demo": 1200, "di\x1bary": 1}) == ["  By project: demo 1,200, di^[ary 1"]
+    assert by_project({}) == []

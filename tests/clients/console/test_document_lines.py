@@ -37,6 +37,21 @@ def test_at_a_terminal_the_columns_of_a_list_align() -> None:
     assert [row.index("Adaville") for row in rows] == [rows[0].index("Adaville")] * 2
 
 
+def test_at_a_terminal_a_towns_long_name_gives_way_before_the_title_and_its_key_does_not() -> None:
+    style = style_of(at_terminal(100, NO_COLOR="1"))
+    name = "The friendly town of the hills beyond the river"
+    long, own = document(town_name=name), document(town_name=name, is_own=True, standing="own", id="role/x")
+    rows = lines.list_rows(style, [long, own, own | {"town_name": ""}], NOW_MS)
+    assert rows == [
+        "role/reviewer  not adopted  The fr… TTTTTTTTTTTT  ann  1h ago  Reviewer",
+        "role/x         own          The fri… (this town)  ann  1h ago  Reviewer",
+        "role/x         own          TTTTTTT… (this town)  ann  1h ago  Reviewer",
+    ]
+    elsewhere = lines.list_rows(style, [own | {"is_home": False}], NOW_MS)
+    assert elsewhere == ["role/x  own  The friendly town o…  ann  1h ago  Reviewer"]
+    assert name in lines.list_rows(PLAIN, [long], NOW_MS)[0]
+
+
 def test_a_list_tells_planes_apart_where_there_are_several() -> None:
     rows = lines.list_rows(PLAIN, [document(), document(plane="ledger")], NOW_MS)
     assert ["shared" in rows[0], "ledger" in rows[1]] == [True, True]

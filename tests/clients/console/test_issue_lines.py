@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from moot.console.issue_lines import (
     READY,
@@ -14,9 +16,10 @@ from moot.console.issue_lines import (
     parent_of,
     text_of,
 )
+from moot.console.safe_text import neutralise
 from moot.console.style import Style
 from moot.console.table import width_of
-from moot_protocol.listing import Page
+from moot_protocol.listing import IssueDoc, Page
 
 TERMINAL = Style(terminal=True, colour=False, width=40)
 PLAIN = Style(terminal=False, colour=False, width=40)
@@ -98,3 +101,30 @@ def test_the_mark_of_another_town_stands_before_the_title_which_can_t_pass_for_i
         "bd-b P1 bug from rivertown A title that is rather long",
     ]
     assert node_line(PLAIN, "", other) == "bd-b P1 bug from rivertown open A title that is rather long"
+
+
+def long_origin(name: str) -> IssueDoc:
+    return ISSUE | {"_origin": [ORIGIN | {"town_name": name}]}
+
+
+def test_at_a_terminal_the_origin_gives_way_before_the_title() -> None:
+    style = Style(terminal=True, colour=False, width=80)
+    name = "The friendly town of the hills beyond the river"
+    page = Page(issues=[long_origin(name)], total=1, truncated=False)
+    assert issue_rows(style, page, READY) == ["bd-a1b2c3  P1  bug  from The friend…  A title that is rather long"]
+    assert node_line(style, "", long_origin(name)).endswith(" from The friend… A title that is rather long")
+    [wide] = issue_rows(style._replace(width=200), page, READY)
+    assert "from The friendly town of the hills bey…" in wide
+    assert f"from {name} A title" in issue_rows(PLAIN, page, READY)[0]
+
+
+def test_what_tells_towns_of_one_name_apart_is_not_cut() -> None:
+    assert origin_mark(long_origin("The friendly town abcd"), 16) == "from The f… abcd"
+    assert origin_mark(long_origin("The friendly town efgh"), 16) == "from The friend…"
+    assert origin_mark(long_origin("hill abcd"), 16) == "from hill abcd"
+    assert origin_mark({"_origin": [ORIGIN, ORIGIN | {"town_name": "hill"}]}, 16) == "from River⏎town…"
+
+
+@given(st.text(max_size=40), st.integers(8, 60))
+def test_no_origin_takes_more_room_than_it_may(name: str, most: int) -> None:
+    assert width_of(origin_mark(long_origin(neutralise(name)), most)) <= most

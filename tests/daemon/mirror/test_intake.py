@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import Create, IssueFields, Show, Update
+from moot_protocol.time_units import DAY_MS
 from moot_testkit.mirroring import FILE, FOLDER, NEW, Mirrored, before_commit, content, line, name
 from moot_testkit.town import PROJECT, Api, make_api
 from mootd.engine.issues.mirroring import issues_of, projects_of
@@ -18,8 +19,15 @@ from mootd.mirror.intake import adopt
 THREE = (line(1), line(2), line(3))
 
 
+def api_of_later() -> Api:
+    """A service whose clock shows a time after all that files here name."""
+    api = make_api()
+    api.clock.advance(4 * 365 * DAY_MS)
+    return api
+
+
 def test_a_file_is_imported_whole_and_stays_as_it_is() -> None:
-    mirrored = Mirrored(content(*THREE))
+    mirrored = Mirrored(content(*THREE), api_of_later())
     assert mirrored.adopted.document() == {
         "created": 3, "updated": 0, "deleted": 0, "unchanged": 0, "skipped": 0, "problems": [],
     }  # fmt: skip
@@ -29,7 +37,7 @@ def test_a_file_is_imported_whole_and_stays_as_it_is() -> None:
 
 def test_a_real_file_stays_byte_for_byte_when_all_of_it_is_compared_with_the_log() -> None:
     held = (Path(__file__).parents[2] / "data" / "beads-excerpt.jsonl").read_bytes()
-    mirrored = Mirrored(held)
+    mirrored = Mirrored(held, api_of_later())
     mirrored.keeper.sync(full=True, delete_missing=False)
     assert (mirrored.adopted.problems, mirrored.file.content) == ([], held)
 
@@ -96,13 +104,13 @@ def test_a_file_in_the_middle_of_something_is_refused(held: bytes) -> None:
 
 
 def test_bad_lines_are_reported_and_stay() -> None:
-    mirrored = Mirrored(content(line(1, "x" * 600), b'{"id":"de', line(2)))
+    mirrored = Mirrored(content(line(1, "x" * 600), b'{"id":"de', line(2)), api_of_later())
     assert [problem["line"] for problem in mirrored.adopted.problems] == [1, 2]
     assert mirrored.lines[1] == b'{"id":"de'
 
 
 def test_what_is_kept_though_it_is_shown_otherwise_counts_as_taken_in() -> None:
-    mirrored = Mirrored(content(line(1, priority=9), line(2, labels=[5])))
+    mirrored = Mirrored(content(line(1, priority=9), line(2, labels=[5])), api_of_later())
     assert [each["line"] for each in mirrored.adopted.problems] == [1, 2]
     assert mirrored.row.left_out == 1
 

@@ -13,8 +13,8 @@ from moot.console import filter_arguments as filters
 from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.commands.molecules import add_molecule, wisps_of
-from moot.console.confirm import confirmed, naming
-from moot.console.context import answer, carry_out, need_project
+from moot.console.confirm import by_project, confirmed, naming
+from moot.console.context import answer, carry_out, count_by_project, need_project
 from moot.console.durations import HELP, duration_ms
 from moot.console.grammar import comma_separated
 from moot.console.issue_arguments import add_dry_run, batched
@@ -205,20 +205,25 @@ def _gc_arguments(parser: ArgumentParser) -> None:
 
 def _gc(context: Context) -> int:
     given = context.arguments
-    kept = comma_separated(given.exclude_type)
-    wisps = [wisp for wisp in wisps_of(context, closed=True).issues if wisp.get("issue_type") not in kept]
     shows_only = given.closed and not given.force
     dry_run = given.dry_run or shows_only
+    if not dry_run:
+        filters.check_place_is_named(context, "mol wisp gc")
+    kept = comma_separated(given.exclude_type)
+    wisps = [wisp for wisp in wisps_of(context, closed=True).issues if wisp.get("issue_type") not in kept]
     gone = [wisp for wisp in wisps if wisp.get("status") == CLOSED] if given.closed else _done_with(context, wisps)
     gone = gone[: given.limit or len(gone)]
+    ids = [wisp["id"] for wisp in gone]
+    of_projects = {} if len(filters.projects_of(context)) == 1 or not ids else count_by_project(context, ids)
     for script in batched([each] for each in _deletions(context, gone, "cleared away", dry_run=dry_run)):
         carry_out(context, script)
-    ids = [wisp["id"] for wisp in gone]
     document: dict[str, Any] = {"cleaned_ids": ids, "cleaned_count": 0 if dry_run else len(ids)}
+    document |= {"projects": of_projects} if of_projects else {}
     document |= {"candidates": len(ids), "dry_run": True} if dry_run else {}
     told = f"{'Would clear away' if dry_run else 'Cleared away'} {several(len(ids), 'ephemeral issue')}"
     some = neutralise(", ".join(ids[:_NAMED])) + ("…" if len(ids) > _NAMED else "")
-    advice = [f"  Add --force to delete: {some}"] if shows_only else []
+    needed = "--force" if filters.is_place_named(context) else "--project all --force"
+    advice = [*by_project(of_projects), *([f"  Add {needed} to delete: {some}"] if shows_only else [])]
     answer(context, document, [confirmed(context, told), *advice] if ids else ["No abandoned wisps found"])
     return exits.OK
 
@@ -248,7 +253,7 @@ def _is_old(context: Context, wisp: IssueDoc) -> bool:
 COMMANDS: Final = (
     Command(
         "mol wisp gc",
-        "Delete ephemeral issues that are done with",
+        "Delete ephemeral issues that are done with; outside of any project only with --project",
         _gc_arguments,
         _gc,
         aliases=("wisp gc",),

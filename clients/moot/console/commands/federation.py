@@ -8,7 +8,8 @@ from moot.console import exits, when
 from moot.console import issue_lines as lines
 from moot.console.amounts import several
 from moot.console.command import Command, Context
-from moot.console.commands.conflicts import value_text
+from moot.console.commands.conflicts import VALUE_WIDTH
+from moot.console.commands.history import change_text
 from moot.console.commands.remotes import NO_REMOTES
 from moot.console.commands.sync import STRETCH_MS, exit_code, failure, has_failed, tell_failures
 from moot.console.confirm import confirmed
@@ -17,9 +18,11 @@ from moot.console.exchange_lines import KEY_SHOWN, table
 from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
+from moot_protocol.erasure import name_in
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import Sync
 from moot_protocol.federation_requests import FederationNews, FederationReview, FederationStatus
+from moot_protocol.kinds import ERASE
 from moot_protocol.machine_requests import Events
 
 _NOTHING: Final = "no plane is shared with another town; see `moot invite --town` and `moot join`\n"
@@ -206,16 +209,17 @@ def review_lines(leaving: Sequence[Mapping[str, Any]]) -> list[str]:
             told.append(
                 f"  {lines.text_of(entity, 'kind')} {lines.text_of(entity, 'entity')}{f' by {who}' if who else ''}"
             )
-            told += [f"    {_change(change)}" for change in entity["changes"]]
+            told += [f"    {_change(entity, change)}" for change in entity["changes"]]
         shown = sum(entity["events"] for entity in each["entities"])
         if shown < each["events"]:
             told.append(f"  and {several(each['events'] - shown, 'event')} more")
     return told
 
 
-def _change(change: Mapping[str, Any]) -> str:
-    field = lines.text_of(change, "field")
-    return f"{field} removed" if "removed" in change else f"{field}: {value_text(change.get('value'))}"
+def _change(entity: Mapping[str, Any], change: Mapping[str, Any]) -> str:
+    """A change as `history` tells it, its value at more length: whether it may leave is decided by what it says."""
+    erased = name_in(str(change["field"])) if entity["kind"] == ERASE else None
+    return change_text(change, VALUE_WIDTH) if erased is None else f"erases event n={erased.n}"
 
 
 COMMANDS: Final = (

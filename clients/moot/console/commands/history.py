@@ -56,17 +56,18 @@ def history_lines(style: Style, events: list[dict[str, Any]], now_ms: int) -> li
         told = when.age(moment, now_ms) if moment is not None and style.terminal else ""
         date = when.short_date(moment) if moment is not None else "unknown"
         changes = changes_text(event)
-        who = " ".join(filter(None, (lines.text_of(event, "actor"), lines.origin_mark(event))))
+        who = " ".join(filter(None, (lines.text_of(event, "actor"), lines.origin_cell(style, event))))
         rows.append((event_number(event), style.faint(date), style.faint(told), who, changes))
     return lines.lines_of(style, rows)
 
 
 def changes_text(event: Mapping[str, Any]) -> str:
     """What an event changed, safe to print on one line."""
-    return "; ".join(map(_change, event.get("changes", ())))
+    return "; ".join(map(change_text, event.get("changes", ())))
 
 
-def _change(change: Mapping[str, Any]) -> str:
+def change_text(change: Mapping[str, Any], width: int = CHANGE_WIDTH) -> str:
+    """A change of one field, as an event tells it, safe to print on one line; its value takes `width` cells at most."""
     field = lines.text_of(change, "field")
     removed = change.get("removed")
     if change.get("missing"):
@@ -74,7 +75,7 @@ def _change(change: Mapping[str, Any]) -> str:
     if removed is True:
         return f"{field} removed"
     what, value = (field, change.get("value")) if removed is None else (f"{field} removed", removed)
-    return f"{what}: {cut(field_text(field, value), CHANGE_WIDTH)}"
+    return f"{what}: {cut(field_text(field, value), width)}"
 
 
 def _erased(by: Mapping[str, Any] | None) -> str:

@@ -113,7 +113,7 @@ def _row(style: Style, message: Mapping[str, Any], box: str, now_ms: int) -> lis
     if box == "sent":
         who, state = f"to {_to(message)}", f"read by {acks}" if acks else _unread(message)
     else:
-        who = " ".join(filter(None, (lines.text_of(message, "actor"), lines.origin_mark(message))))
+        who = " ".join(filter(None, (lines.text_of(message, "actor"), lines.origin_cell(style, message))))
         state = "read" if message.get("is_acked") else ""
     subject = "nudge" if message.get("is_nudge") else lines.text_of(message, "subject") or "(no subject)"
     age = "" if moment is None else when.age(moment, now_ms)

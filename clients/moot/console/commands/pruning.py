@@ -11,7 +11,7 @@ from moot.console import exits
 from moot.console import filter_arguments as filters
 from moot.console.amounts import several
 from moot.console.command import Command, Context
-from moot.console.confirm import confirmed
+from moot.console.confirm import by_project, confirmed
 from moot.console.context import answer, carry_out, count_by_project
 from moot.console.issue_arguments import add_dry_run, batched
 from moot.console.safe_text import neutralise
@@ -100,22 +100,9 @@ def _standing_in(told: str, ids: AbstractSet[str]) -> set[str]:
     return {part for at in places for length in lengths if (part := told[at : at + length]) in ids}
 
 
-def _check_place_is_named(context: Context, word: str) -> None:
-    """Refuse to delete in bulk where nobody has said of which projects.
-
-    Raises:
-        RefusedError: `usage`: this folder is no project, and none is named.
-    """
-    given = context.arguments
-    if not (context.project or given.project or given.plane):
-        hint = "`--project all` means every one, `--project NAME` one of them; `--dry-run` shows what would go"
-        message = f"this folder is no project: {word} would delete in all projects of the town"
-        raise RefusedError(message, code=Code.USAGE, hint=hint)
-
-
 def _purge(context: Context) -> int:
     if not context.arguments.dry_run:
-        _check_place_is_named(context, "purge")
+        filters.check_place_is_named(context, "purge")
     found, pinned = _closed(context, ephemeral=True)
     return _delete(context, "purge", found, pinned, dry_run=context.arguments.dry_run)
 
@@ -126,7 +113,7 @@ def _prune(context: Context) -> int:
         hint = "`--older-than 30d` or `--pattern 'bd-old-*'`; `--pattern '*'` for all that is closed"
         raise RefusedError("prune needs to be told which closed issues", code=Code.USAGE, hint=hint)
     if given.force and not given.dry_run:
-        _check_place_is_named(context, "prune")
+        filters.check_place_is_named(context, "prune")
     found, pinned = _closed(context, ephemeral=False)
     if not given.ignore_references:
         named = _named_by_others(context, found)
@@ -155,12 +142,9 @@ def _delete(context: Context, word: str, issues: Sequence[IssueDoc], pinned: int
         return exits.OK
     told = f"Would {word} {what}" if dry_run else f"{word.capitalize()}d {what}; `undelete` brings them back"
     some = neutralise(", ".join(ids[:_NAMED])) + ("…" if len(ids) > _NAMED else "")
-    is_placed = context.project or given.project or given.plane
-    needed = "--force" if is_placed else "--project all --force"
+    needed = "--force" if filters.is_place_named(context) else "--project all --force"
     preview = [f"  Add {needed} to delete: {some}"] if dry_run and not given.dry_run else []
-    whose = ", ".join(f"{neutralise(name)} {count:,}" for name, count in of_projects.items())
-    told_of = [f"  By project: {whose}"] if whose else []
-    answer(context, document, [confirmed(context, told), *told_of, *preview])
+    answer(context, document, [confirmed(context, told), *by_project(of_projects), *preview])
     return exits.OK
 
 

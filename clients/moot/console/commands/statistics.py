@@ -1,9 +1,10 @@
 """stats: a project's totals, and what is still to be done: whose it is, of which types and priorities.
 
 Nothing here takes longer for every issue that is closed: keys tell the daemon nearly all of it. Types stand in the
-issues alone, so they are counted where few enough are to be read.
+issues alone, so they are counted where few enough are to be read; where they are left out, it is said how to get them.
 """
 
+import shlex
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -87,6 +88,8 @@ def _stats(context: Context) -> int:
     report = _report(context, place)
     if context.json:
         documents.write(context, documents.statistics(totals) | report.document())
+        if report.types is None:
+            context.terminal.err(f"{_types_left_out(context, report)}\n")
     else:
         lines.write_lines(context, list(_lines(context, _rows(context, place, totals), report)))
     return exits.OK
@@ -147,6 +150,17 @@ def _lines(context: Context, totals: Rows, report: Report) -> Iterator[str]:
     yield from _last_lines(context, report)
 
 
+def _types_left_out(context: Context, report: Report) -> str:
+    """That the types aren't told, why, and the command that tells them of the same issues."""
+    given = context.arguments
+    words = [context.terminal.facts.program, "count", "--by-type"]
+    words += [word for project in given.project or () for word in ("--project", project)]
+    words += ["--plane", given.plane] if given.plane else []
+    words += ["--assignee", context.actor] if given.assigned else []
+    why = f"each of the {report.total:,} issues would have to be read for them"
+    return f"Types left out: {why}, which `{neutralise(shlex.join(words))}` does"
+
+
 def _assignee_rows(assignees: Mapping[str, int]) -> Rows:
     held: Sequence[tuple[str, int]] = [(name, count) for name, count in assignees.items() if name]
     rows = [(str(count), neutralise(name)) for name, count in held[:MOST_ASSIGNEES]]
@@ -162,8 +176,7 @@ def _last_lines(context: Context, report: Report) -> Iterator[str]:
         else [f"Average priority of what isn't closed: {report.average_priority:.2f}"]
     )
     if report.types is None:
-        program = context.terminal.facts.program
-        told.append(f"Types of more than {MOST_READ:,} issues take a while: `{program} count --by-type`")
+        told.append(_types_left_out(context, report))
     updated = when.instant(report.updated_at)
     if updated is not None:
         told.append(f"Last update: {when.short_date(updated)} UTC, {when.age(updated, context.now_ms)}")

@@ -96,7 +96,7 @@ class _Edits:
             self._counts["skipped"] += 1
             return
         live = Issues(entities, self._plane).live(record, texts=True)
-        for oddity in self._importer.unknown(line, project_of(live)):
+        for oddity in self._importer.odd_here(line, project_of(live)):
             self._report(LineProblem(line.line, line.id, oddity, is_kept=True))
         events = edits(base, line, live, entities.dot_of(record))
         if events and base.deleted is None and line.deleted is None and facts(live).is_deleted:

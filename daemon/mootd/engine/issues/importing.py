@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from moot_protocol.beads import ImportedIssue
-from moot_protocol.beads_odd import NO_TITLE, unknown_oddity
+from moot_protocol.beads_odd import NO_TITLE, Present, ahead_oddity, unknown_oddity
 from moot_protocol.beads_plain import PlainLine, events_for_new, read_line
 from moot_protocol.beads_writes import Events, differences, is_older
 from moot_protocol.clock import to_ms
@@ -92,6 +92,7 @@ class Importer:
         self._counts: Counter[str] = Counter()
         self._elsewhere = 0
         """Lines whose issues stand in other projects, and stay there."""
+        self._present = Present.at(unit.now_ms)
         self._problems: list[LineProblem] = []
         self._vocabularies: dict[str, Vocabulary] = {}
         """By project, once asked for."""
@@ -138,7 +139,9 @@ class Importer:
         if _lacks_title(line):
             self._tell(line, NO_TITLE)
         if isinstance(line, ImportedIssue):
-            self._tell_unknown(line, self._project)
+            self._tell_odd(line, self._project)
+        elif ahead := ahead_oddity(line.data, self._present):
+            self._tell(line, ahead)
         if record is None:
             if not self._feed:
                 self._feed = self._unit.replica.own_feed(self._plane)
@@ -165,7 +168,7 @@ class Importer:
         if self.may_hold_erased(imported, record):
             self._problems.append(LineProblem(imported.line, imported.id, MAY_BE_ERASED))
             return "skipped", []
-        self._tell_unknown(imported, project)
+        self._tell_odd(imported, project)
         events = differences(imported, live, reading, entities.dot_of(record))
         return ("updated" if events else "unchanged"), events
 
@@ -179,13 +182,17 @@ class Importer:
         is_dated = changed_ms is not None and changed_ms <= max(self._unit.now_ms, to_ms(self._unit.clock.last))
         return not is_dated and has_erased(self._unit.transaction, record.head)
 
-    def unknown(self, line: ImportedIssue, project: str) -> Iterator[str]:
-        """Of a line, what is none of its project's: reading it told all else that is odd. A plain line has none such.
+    def odd_here(self, line: ImportedIssue, project: str) -> Iterator[str]:
+        """What is odd about a line here and now: times to come, what is none of its project's.
+
+        Reading the line told all else. Of these a plain line has times only.
 
         Args:
             line: the line.
             project: the issue's, whose own statuses and types aren't odd.
         """
+        if ahead := ahead_oddity(line.registers, self._present):
+            yield ahead
         if line.deleted is not None:
             return
         for name, known, setting in _NAMED:
@@ -197,8 +204,8 @@ class Importer:
         own = self._own(project)
         return value in (own.statuses if name == "status" else own.types)
 
-    def _tell_unknown(self, line: ImportedIssue, project: str) -> None:
-        for oddity in self.unknown(line, project):
+    def _tell_odd(self, line: ImportedIssue, project: str) -> None:
+        for oddity in self.odd_here(line, project):
             self._tell(line, oddity)
 
     def _own(self, project: str) -> Vocabulary:

@@ -5,7 +5,8 @@ nothing is undone and the error says who it was. Where a write settled a conflic
 live again side by side, in the order that they had; each now stands as written by who undid. A deletion says again
 what its writer had seen, so that an edit made unseen disagrees with it as before, and is then the older of both.
 
-A *write* is what one command did: events of one actor with successive numbers and one time.
+A *write* is what one command did: events of one actor with successive numbers and one time. An erasure is never undone:
+what it took is gone, and to undo only what it wrote again would bring nothing back.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,11 +16,12 @@ from moot_protocol import json_text
 from moot_protocol.action_requests import Undo
 from moot_protocol.clock import to_ms
 from moot_protocol.deletion import DELETED, TO_BE_SEEN, deletion, is_deletion, read_deletion, with_seen
+from moot_protocol.erasure import author_in, names_in
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import LEAF_PREFIX_BYTES, Change, Dot, Write
 from moot_protocol.ids import key_text
 from moot_protocol.issue import SHAPES, STOOD_FOR, Shape, stand_in
-from moot_protocol.kinds import ISSUE, SET_LIKE, Policy, field_of
+from moot_protocol.kinds import ERASE, ISSUE, SET_LIKE, Policy, field_of
 from moot_protocol.limits import UNDO_EVENTS
 from moot_protocol.policies import Reading, is_empty, read
 from moot_protocol.register import MISSING, Sibling
@@ -48,7 +50,8 @@ def undo(unit: Unit, request: Undo) -> dict[str, Any]:
     """Put back what a write of the actor changed.
 
     Raises:
-        RefusedError: `not_found`: no such write; `denied`: somebody else's; `conflict`: somebody has written since.
+        RefusedError: `not_found`: no such write; `denied`: somebody else's; `conflict`: somebody has written since;
+            `invalid`: it is an erasure, or superseded what was erased or isn't here.
     """
     unit.seal()
     unit.flush()
@@ -91,7 +94,7 @@ def _named(unit: Unit, entities: Entities, request: Undo) -> StoredEvent:
         return mine[0]
     for count, (key, _) in enumerate(unit.transaction.scan(Table.EVENTS, b"\0", reverse=True)):
         stored = entities.event(int.from_bytes(key, "big"))
-        if stored.event.skeleton.kind == ISSUE and _is_mine(unit, stored, request.actor):
+        if _is_mine(unit, stored, request.actor) and (_is_of_issue(stored) or _erases_issue(unit, entities, stored)):
             return stored
         if count == LOOKED_BACK:
             break
@@ -128,9 +131,27 @@ def _numbered(unit: Unit, entities: Entities, request: Undo) -> StoredEvent:
 
 
 def _own_event(unit: Unit, entities: Entities, row: PlaneRow, n: int) -> StoredEvent | None:
-    """The event of this number that this machine has written about an issue of a plane."""
+    """The event of this number that this machine has written about an issue of a plane, or to erase something."""
     stored = entities.stored(row.number, (unit.replica.id, n))
-    return stored if stored is not None and stored.event.skeleton.kind == ISSUE else None
+    return stored if stored is not None and (_is_of_issue(stored) or _is_erasure(stored)) else None
+
+
+def _is_of_issue(stored: StoredEvent) -> bool:
+    return stored.event.skeleton.kind == ISSUE
+
+
+def _is_erasure(stored: StoredEvent | None) -> bool:
+    return stored is not None and stored.event.skeleton.kind == ERASE
+
+
+def _erases_issue(unit: Unit, entities: Entities, stored: StoredEvent) -> bool:
+    """Whether an event erases something of an issue; what was said of a memory is no write that is meant here."""
+    author = author_in(stored.event.skeleton.entity) if _is_erasure(stored) else None
+    if author is None:
+        return False
+    plane = unit.feed(stored.feed).plane
+    erased = (entities.stored(plane, (author, name.n)) for name in names_in(stored.event.skeleton))
+    return any(each is not None and _is_of_issue(each) for each in erased)
 
 
 def _is_mine(unit: Unit, stored: StoredEvent, actor: str) -> bool:
@@ -138,10 +159,17 @@ def _is_mine(unit: Unit, stored: StoredEvent, actor: str) -> bool:
 
 
 def _whole(unit: Unit, entities: Entities, named: StoredEvent, request: Undo) -> list[StoredEvent]:
-    """All events of the write that an event is of, in order; of one issue only, where an issue was named."""
+    """All events of the write that an event is of, in order; of one issue only, where an issue was named.
+
+    Raises:
+        RefusedError: `invalid`: it is an erasure; `limit`: it has too many events.
+    """
     before = list(_neighbours(unit, entities, named, -1))[::-1]
     after = list(_neighbours(unit, entities, named, 1)) if request.n is not None else []
     write = [*before, named, *after]
+    if _is_erasure(named) or _is_erasure(_neighbour(unit, entities, write[-1], 1)):
+        hint = "other writes can, as far as it hasn't written them again: `moot history ID` shows the n= of each"
+        raise RefusedError("an erasure can't be undone: what it took is gone for good", hint=hint)
     if len(write) > UNDO_EVENTS:
         raise RefusedError(f"a write of more than {UNDO_EVENTS} events", code=Code.LIMIT, hint="undo issue by issue")
     entity = named.event.skeleton.entity
@@ -149,17 +177,22 @@ def _whole(unit: Unit, entities: Entities, named: StoredEvent, request: Undo) ->
 
 
 def _neighbours(unit: Unit, entities: Entities, named: StoredEvent, step: int) -> Iterator[StoredEvent]:
-    current = named
-    while True:
-        arrival = current.arrival + step
-        data = unit.transaction.get(Table.EVENTS, arrival.to_bytes(8, "big")) if arrival > 0 else None
-        if data is None or event_feed(data) != (named.feed, current.event.n + step):
-            return
-        current = entities.event(arrival)
-        one, other = current.event.skeleton, named.event.skeleton
-        if (one.kind, one.actor, to_ms(one.hlc)) != (ISSUE, other.actor, to_ms(other.hlc)):
-            return
+    """The events about issues before or after an event in its write."""
+    current = _neighbour(unit, entities, named, step)
+    while current is not None and _is_of_issue(current):
         yield current
+        current = _neighbour(unit, entities, current, step)
+
+
+def _neighbour(unit: Unit, entities: Entities, event: StoredEvent, step: int) -> StoredEvent | None:
+    """The event right before or after another in its write, whatever it is about; None where it is the last."""
+    arrival = event.arrival + step
+    data = unit.transaction.get(Table.EVENTS, arrival.to_bytes(8, "big")) if arrival > 0 else None
+    if data is None or event_feed(data) != (event.feed, event.event.n + step):
+        return None
+    found = entities.event(arrival)
+    one, other = found.event.skeleton, event.event.skeleton
+    return found if (one.actor, to_ms(one.hlc)) == (other.actor, to_ms(other.hlc)) else None
 
 
 # -- Putting back ------------------------------------------------------------------------------------------------

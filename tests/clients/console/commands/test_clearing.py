@@ -1,10 +1,14 @@
 """mol squash|burn and wisp gc against a real daemon's service: what goes, what stays, and how it is told."""
 
+from typing import cast
+
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import IssueFields, ListIssues, Show, Update
-from moot_testkit.pouring import Pourer
+from moot_protocol.requests import Create, InitProject, IssueFields, ListIssues, Show, Update
+from moot_testkit.canned_api import CannedApi, run
+from moot_testkit.pouring import COMMANDS, Pourer
+from moot_testkit.terminal import FACTS
 
 ACTOR = "alice"
 """Whose console it is."""
@@ -150,3 +154,40 @@ def test_closed_ephemeral_issues_are_counted_and_deleted_if_that_is_insisted_on(
     assert town.json("wisp gc --closed --force --exclude-type task")["cleaned_count"] == 0
     assert town.json("wisp gc --closed --force")["cleaned_ids"] == [gone]
     assert [wisp["id"] for wisp in town.json("mol wisp list --all")["wisps"]] == [kept]
+
+
+# -- Outside of any project --------------------------------------------------------------------------------------
+@pytest.fixture
+def two(town: Pourer) -> Pourer:
+    """Two projects with an ephemeral issue each that is closed, and the console in a folder that is neither's."""
+    town.close(town.create("passing", ephemeral=True))
+    town.call(InitProject(actor="ada", prefix="diary", folder="/elsewhere"))
+    create = Create(actor="ada", project="diary", fields=IssueFields(title="day", ephemeral=True))
+    town.close(town.call(create)["id"])
+    return town
+
+
+def outside(town: Pourer, argv: str) -> str:
+    return run(COMMANDS, argv, cast("CannedApi", town), FACTS._replace(workspace=""), project="").out
+
+
+@pytest.mark.parametrize("argv", ["wisp gc --age 1ms", "mol wisp gc --closed --force", "wisp gc --all --age 1ms"])
+def test_outside_of_any_project_nothing_is_cleared_away_unless_it_is_said_of_which(two: Pourer, argv: str) -> None:
+    with pytest.raises(RefusedError, match="mol wisp gc would delete in all projects of the town") as refused:
+        outside(two, argv)
+    assert (refused.value.code, "`--project all`" in refused.value.hint) == (Code.USAGE, True)
+    assert set(two.all()) == {"passing", "day"}
+    outside(two, f"{argv} --project diary")
+    assert two.all() == ["passing"]
+    outside(two, f"{argv} --project all")
+    assert two.all() == []
+
+
+def test_what_would_be_cleared_away_is_told_by_project_where_there_may_be_several(two: Pourer) -> None:
+    for argv in ("wisp gc --age 1ms --dry-run", "wisp gc --closed"):
+        told = outside(two, argv).splitlines()
+        assert told[:2] == ["✓ Would clear away 2 ephemeral issues", "  By project: demo 1, diary 1"]
+    assert told[2].startswith("  Add --project all --force to delete: ")
+    assert two.json("wisp gc --closed --project all")["projects"] == {"demo": 1, "diary": 1}
+    assert "projects" not in two.json("wisp gc --closed")
+    assert set(two.all()) == {"passing", "day"}

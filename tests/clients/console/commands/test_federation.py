@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from moot.console.commands.federation import review_lines
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import Sync
 from moot_protocol.federation_requests import FederationNews, FederationReview, FederationStatus
@@ -156,6 +157,34 @@ def test_review_shows_what_would_leave_and_sends_nothing_before_it_is_agreed_to(
     agreed = run_console("federation push --review", answers | {"sync": DONE}, stdin=[b"yes\n"])
     assert (agreed.code, type(agreed.asked[-1])) == (0, Sync)
     assert run_console("federation push --review --yes", answers | {"sync": DONE}).code == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"field": "due_at", "value": 1_769_857_200_000}, "due_at: 2026-01-31T11:00:00.000Z"),
+        ({"field": "edges", "value": ["bd-\x1b2", "blocks", 0, ""]}, "edges: depends on bd-^[2 (blocks)"),
+        ({"field": "edges", "removed": ["bd-2", "parent-child", 0, ""]}, "edges removed: child of bd-2"),
+        ({"field": "metadata", "value": ["team", '"web"']}, 'metadata: team = "web"'),
+        ({"field": "deleted", "value": ["ann", "spam", "", 0]}, "deleted: by ann: spam"),
+        ({"field": "deleted", "value": ""}, "deleted: no"),
+        ({"field": "comments", "value": ["Seen\u202e", "ann", 0, ""]}, "comments: Seen<U+202E> (by ann)"),
+        ({"field": "notes", "missing": True}, "notes: not held here"),
+        ({"field": "notes", "missing": True, "erased": True}, "notes: (erased)"),
+        ({"field": "description", "value": "x" * 500}, f"description: {'x' * 199}…"),
+    ],
+)
+def test_review_tells_values_as_history_does(change: dict[str, Any], told: str) -> None:
+    entity = {"kind": "issue", "entity": "bd-1", "actors": ["ann"], "events": 1, "changes": [change]}
+    leaving = [{"plane": "shared", "remote": "hub", "mode": "manual", "events": 1, "entities": [entity]}]
+    assert review_lines(leaving)[2:] == [f"    {told}"]
+
+
+def test_review_tells_which_events_an_erasure_names() -> None:
+    change = {"field": f"17.{'ab' * 8}", "value": None}
+    entity = {"kind": "erase", "entity": "k" * 43, "actors": ["ann"], "events": 1, "changes": [change]}
+    leaving = [{"plane": "shared", "remote": "hub", "mode": "manual", "events": 1, "entities": [entity]}]
+    assert review_lines(leaving)[2:] == ["    erases event n=17"]
 
 
 def test_review_says_where_it_comes_too_late() -> None:

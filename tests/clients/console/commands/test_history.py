@@ -111,6 +111,13 @@ def test_an_event_of_another_town_says_from_which() -> None:
     assert "bob from rivertown" in run(COMMANDS, "history bd-1", CannedApi(history=[event])).out
 
 
+def test_at_a_terminal_a_towns_long_name_leaves_room_for_what_was_changed() -> None:
+    origin = {"town": "abcd", "town_name": "The friendly town beyond the river"}
+    event = {"n": 3, "at": NOW_MS, "actor": "bob", "changes": [{"field": "title", "value": "New"}], "_origin": origin}
+    told = run(COMMANDS, "history bd-1", CannedApi(history=[event]), at_terminal(80, NO_COLOR="1")).out
+    assert told.endswith("  bob from The friend…  title: New\n")
+
+
 def test_called_as_bd_the_document_has_the_issue_after_each_change() -> None:
     bd = FACTS._replace(program="bd")
     both = [EVENTS[0], EVENTS[0] | {"n": 6}, EVENTS[1]]

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from moot.console.commands.mail import message_rows
+from moot.console.style import Style
 from moot_protocol.mail_requests import AckMail, Mail, Nudge, ReadMail, SendMail
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import run_console
@@ -41,6 +43,12 @@ def test_boxes_tell_who_wrote_and_who_has_read() -> None:
     assert "to everybody read by bob" in ran.out
     assert run_console("mail inbox --all", {"mail": []}).err == "no messages\n"
     assert run_console("mail sent --json", {"mail": [MESSAGE]}).document == [MESSAGE]
+
+
+def test_at_a_terminal_a_towns_long_name_leaves_room_for_the_subject() -> None:
+    message = MESSAGE | {"_origin": ORIGIN | {"town_name": "The friendly town beyond the river"}}
+    [row] = message_rows(Style(terminal=True, colour=False, width=80), [message], "inbox", NOW_MS)
+    assert row == "01234567  1min ago  ann from The friend…  About^G"
 
 
 def test_a_nudge_is_called_by_what_stands_behind_its_time_and_says_whom_it_was_told() -> None:

@@ -21,7 +21,7 @@ PLANE = {"plane": "shared", "id": "1a", "kind": "federation", "epoch": "ab", "to
 
 def removed(**fields: Any) -> dict[str, Any]:
     planes = [{"plane": "shared", "replicas": ["R" * 43], "events": 1, "epoch": "ab"}]
-    return {"town": "T" * 43, "name": "hill", "planes": planes} | fields
+    return {"town": "T" * 43, "name": "hill", "planes": planes, "dropped": []} | fields
 
 
 def test_members_are_shown_by_town() -> None:
@@ -69,3 +69,8 @@ def test_a_removal_that_is_only_tried_says_what_it_would_do() -> None:
 def test_what_is_nowhere_else_goes_with_a_town_when_people_say_so() -> None:
     assert not run_console("member remove hill", {"remove_town": removed()}).request.drop
     assert run_console("member remove hill --drop", {"remove_town": removed()}).request.drop
+    dropped = [{"plane": "shared", "replica": "R" * 43, "branches": [{"branch": "ab" * 32, "events": 2}], "waiting": 1}]
+    for flags, word in (("--drop", "Dropped"), ("--drop --dry-run", "Would drop")):
+        ran = run_console(f"member remove hill {flags}", {"remove_town": removed(dropped=dropped)})
+        told = f"  {word} what is nowhere else, of RRRRRRRRRRRR on plane shared: 2 events of history abababab"
+        assert f"{told} and 1 batch that waited for the clock" in ran.out

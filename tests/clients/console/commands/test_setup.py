@@ -107,6 +107,18 @@ def test_as_bd_it_makes_the_folder_by_which_programs_know_a_project_and_leaves_o
     assert ".beads/.gitignore" not in init(town=KNOWN_TOWN).terminal.files
 
 
+def test_as_bd_it_tells_where_that_folder_could_not_be_made() -> None:
+    answers = {"init_town": KNOWN_TOWN, "init_project": MADE, "planes": []}
+    as_bd = OUTSIDE._replace(program="bd")
+    ran = run_console("init", answers, facts=as_bd, project="", files={".beads": b"a file"})
+    assert (ran.code, ran.terminal.files[".beads"]) == (0, b"a file")
+    assert ran.err.splitlines()[-1] == (
+        "No .beads folder was made, by which programs written for Beads know a project: .beads: it is no folder"
+    )
+    theirs = run_console("init", answers, facts=as_bd, project="", files={".beads/.gitignore": b"theirs\n"})
+    assert "No .beads" not in theirs.err
+
+
 def test_a_prefix_of_ones_own_is_taken() -> None:
     assert init("--prefix bd").asked[-1] == InitProject(actor="unknown", prefix="bd", folder="/home/alice/work")
 

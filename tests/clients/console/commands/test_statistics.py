@@ -140,10 +140,20 @@ def test_types_of_very_many_issues_are_left_out_since_each_would_be_read(monkeyp
     monkeypatch.setattr(statistics, "MOST_READ", 39)
     api = Counting(COUNTS)
     told = run(COMMANDS, "stats", api).out
-    assert "by type" not in told
-    assert "Types of more than 39 issues take a while: `moot count --by-type`\n" in told
+    left_out = "Types left out: each of the 40 issues would have to be read for them, which `{}` does\n"
+    assert "by type:" not in told
+    assert left_out.format("moot count --by-type") in told
     assert not any(each.by == "type" for each in api.asked if isinstance(each, Count))
-    assert json.loads(run(COMMANDS, "stats --json", Counting(COUNTS)).out)["not_closed"]["types"] is None
+    ran = run(COMMANDS, "stats --json", Counting(COUNTS))
+    assert json.loads(ran.out)["not_closed"]["types"] is None
+    assert ran.err == left_out.format("moot count --by-type")
+
+
+def test_the_command_that_counts_types_is_told_for_the_same_issues(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "MOST_READ", 39)
+    argv = ["stats", "--assigned", "--project", "a", "--project", "b c", "--plane", "team\x1b"]
+    told = run(COMMANDS, argv, Counting(COUNTS, ready=Page(issues=[], total=0, truncated=False)), actor="ada").out
+    assert "`moot count --by-type --project a --project 'b c' --plane 'team^[' --assignee ada`" in told
 
 
 def test_totals_may_be_of_what_one_holds() -> None:

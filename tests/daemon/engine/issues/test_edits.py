@@ -16,7 +16,7 @@ from moot_testkit.town import make_api
 from mootd.engine.issues.editor import append
 from mootd.engine.unit import Unit
 
-OLD, NEW = "2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"
+OLD, NEW = "2023-01-01T00:00:00Z", "2023-02-01T00:00:00Z"
 NOTHING = {"created": 0, "updated": 0, "deleted": 0, "missing": 0, "unchanged": 0, "skipped": 0, "problems": []}
 BASE = ({"id": "mt-1", "title": "One", "labels": ["red"]}, {"id": "mt-2", "title": "Two", "updated_at": OLD})
 
@@ -80,7 +80,7 @@ def test_a_changed_line_of_an_issue_that_is_not_here_creates_it_whole(desk: Desk
 def test_a_new_line_of_an_issue_that_is_here_is_taken_in_as_by_an_import(desk: Desk) -> None:
     start(desk)
     answer = edit(
-        desk, (), (BASE[0] | {"labels": ["blue"]}, BASE[1] | {"title": "Old", "updated_at": "2023-01-01T00:00:00Z"})
+        desk, (), (BASE[0] | {"labels": ["blue"]}, BASE[1] | {"title": "Old", "updated_at": "2022-01-01T00:00:00Z"})
     )
     assert counts(answer) == {"updated": 1, "skipped": 1}
     assert problems(answer) == [(False, 2, "mt-2")]
@@ -208,6 +208,17 @@ def test_what_cannot_be_stored_of_a_line_is_told_and_the_rest_goes_in(desk: Desk
     assert counts(answer) == {"created": 1, "updated": 1}
     assert problems(answer) == [(False, 1, "mt-1"), (False, 3, "mt-3")]
     assert (exported(desk)["mt-1"]["title"], exported(desk)["mt-1"]["priority"]) == ("One", 0)
+
+
+def test_a_time_long_to_come_is_kept_and_told_of_a_changed_line_and_of_a_new_one(desk: Desk) -> None:
+    start(desk)
+    later = {"updated_at": "2099-01-01T00:00:00Z"}
+    answer = edit(desk, BASE, (BASE[0] | later, BASE[1], {"id": "mt-3", "title": "New"} | later))
+    assert (counts(answer), problems(answer)) == (
+        {"created": 1, "updated": 1},
+        [(False, 1, "mt-1"), (False, 3, "mt-3")],
+    )
+    assert all(problem["kept"] for problem in answer["problems"])
 
 
 def test_lines_that_are_no_issues_are_told_by_file_and_number_and_delete_nothing(desk: Desk) -> None:

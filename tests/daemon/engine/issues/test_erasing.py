@@ -425,7 +425,7 @@ def test_an_erasure_cannot_be_undone_and_the_refusal_says_why(desk: Desk) -> Non
     tick(desk)
     desk.do(Erase(actor="alice", id="mt-1", fields=("notes",)))
     before = desk.tables()
-    with pytest.raises(RefusedError, match="notes of mt-1 can't be put back: what it said was erased"):
+    with pytest.raises(RefusedError, match="an erasure can't be undone: what it took is gone for good"):
         desk.do(Undo(actor="alice", id="mt-1"))
     assert desk.tables() == before
 

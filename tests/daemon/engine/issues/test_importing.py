@@ -13,6 +13,7 @@ from moot_protocol.event import NewEntity
 from moot_protocol.kinds import Role
 from moot_protocol.memory_requests import SetSetting
 from moot_protocol.requests import Delete
+from moot_protocol.time_units import DAY_MS
 from moot_protocol.times import format_ms
 from moot_protocol.transfer_requests import Export
 from moot_testkit.engine import PROJECT, START_MS, Desk, counts, exchange
@@ -24,7 +25,9 @@ from mootd.engine.row_check import RowCheck
 from mootd.engine.unit import Unit
 
 EXCERPT = Path(__file__).parents[3] / "data" / "beads-excerpt.jsonl"
-OLD, NEW = "2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"
+AFTER_THE_FILE_MS = 4 * 365 * DAY_MS
+"""So much later nothing that it says is still to come."""
+OLD, NEW = "2023-01-01T00:00:00Z", "2023-02-01T00:00:00Z"
 
 
 def line(name: str, **fields: Any) -> bytes:
@@ -58,6 +61,7 @@ def exported(desk: Desk) -> dict[str, dict[str, Any]]:
 
 # -- New lines ---------------------------------------------------------------------------------------------------
 def test_a_real_file_comes_back_out_of_the_export_as_it_went_in(desk: Desk) -> None:
+    desk.clock.advance(AFTER_THE_FILE_MS)
     given = EXCERPT.read_bytes().splitlines()
     answer = take(desk, *given)
     assert counts(answer) == {"created": len(given)}
@@ -89,6 +93,7 @@ def test_a_line_that_leaves_the_priority_out_means_the_most_urgent_as_bd_reads_i
 
 
 def test_a_file_imported_twice_is_imported_once(desk: Desk) -> None:
+    desk.clock.advance(AFTER_THE_FILE_MS)
     given = EXCERPT.read_bytes().splitlines()
     take(desk, *given)
     before, length = exported(desk), desk.log_length()
@@ -245,6 +250,37 @@ def test_labels_with_white_space_at_their_ends_and_what_is_named_empty_are_told(
     assert exported(desk)["mt-1"]["status"] == ""
 
 
+# -- Times to come -----------------------------------------------------------------------------------------------
+TOMORROW, LATER = format_ms(START_MS + DAY_MS), format_ms(START_MS + DAY_MS + 1)
+
+
+def test_times_more_than_a_day_to_come_are_kept_and_told(desk: Desk) -> None:
+    given = [
+        line("mt-1", created_at=TOMORROW, updated_at=TOMORROW),
+        line("mt-2", created_at=OLD, updated_at=LATER),
+        line("mt-3", created_at=LATER, updated_at=LATER, status="closed", closed_at=LATER, labels=["no plain line"]),
+        line("mt-4", due_at=LATER, defer_until=LATER),
+        line("mt-5", status="tombstone", updated_at=LATER),
+    ]
+    for outcome in ("created", "unchanged"):
+        answer = take(desk, *given)
+        assert counts(answer) == {outcome: 5}
+        assert [(problem["line"], problem["problem"], problem["kept"]) for problem in answer["problems"]] == [
+            (2, "updated_at more than a day ahead of this machine's clock: kept", True),
+            (3, "created_at, updated_at, closed_at more than a day ahead of this machine's clock: kept", True),
+            (5, "updated_at more than a day ahead of this machine's clock: kept", True),
+        ]
+    assert exported(desk)["mt-2"]["updated_at"] == LATER
+    desk.clock.advance(1)
+    assert take(desk, *given)["problems"] == []
+
+
+def test_of_a_line_that_is_left_out_no_time_is_told_as_kept(desk: Desk) -> None:
+    take(desk, line("mt-1", updated_at=LATER))
+    [problem] = take(desk, line("mt-1", updated_at=OLD, created_at=LATER))["problems"]
+    assert problem["problem"].startswith("older than what is here")
+
+
 def test_a_tombstone_may_name_no_status(desk: Desk) -> None:
     assert take(desk, line("mt-1", status="tombstone", issue_type="", deleted_at=OLD))["problems"] == []
 
@@ -372,7 +408,7 @@ def test_an_id_that_others_only_point_to_is_created(desk: Desk) -> None:
 
 
 # -- Lines of issues of which something was erased ---------------------------------------------------------------
-@pytest.mark.parametrize("changed_at", ["", "2030-01-01T00:00:00Z"])
+@pytest.mark.parametrize("changed_at", ["", format_ms(START_MS + 60_000)])
 def test_of_an_issue_with_erasures_a_line_of_no_time_or_one_to_come_is_left_out_and_told(
     desk: Desk, changed_at: str
 ) -> None:
