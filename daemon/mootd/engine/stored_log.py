@@ -4,12 +4,12 @@ Invariant: whatever is handed out is read from a committed state and belongs to 
 more, where bytes leave.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
 from moot_protocol import kinds
-from moot_protocol.batch import ZEROS, Batch, Header, decode_batch, encode_batch
+from moot_protocol.batch import ZEROS, Batch, Header, batch_link, decode_batch, encode_batch
 from moot_protocol.clock import is_ahead
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.frontier import Entry
@@ -18,7 +18,7 @@ from moot_protocol.sync import Position
 from mootd.engine import layout
 from mootd.engine.aside import AsideReader, whole_batch
 from mootd.engine.commit import Committer
-from mootd.engine.erased import lacks
+from mootd.engine.erased import as_kept, lacks, marks_in
 from mootd.engine.log import StoredBatch, unpack_batch
 from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.shared_plane import SharedPlane
@@ -29,6 +29,8 @@ from mootd.store.port import Reader, Table
 
 COUNTERS_AT_ONCE: Final = 1000
 """Message counters reserved by one commit; a restart skips what is left of them."""
+MISSING_LOOKED_THROUGH: Final = 4096
+"""Batches without all their values among which it is chosen with which to begin."""
 _HEADS: Final = 48
 """Branches that a trail names; with 64 steps and the beginning it stays below 128 places."""
 _RECENT: Final = 64
@@ -174,7 +176,10 @@ class StoredLog:
             raise RefusedError("a batch of another plane was about to be handed out", code=Code.DENIED)
 
     def batch(self, author: bytes, batch_id: bytes) -> bytes | None:
-        """An accepted batch with all its values but those that are erased, or None."""
+        """An accepted batch with the values that are here, or None where none is that anybody could lack.
+
+        Replicas may have lost different ones to an erasure that counts no more: each can complete the other's.
+        """
         with self._replica.read() as reader:
             source = LogSnapshot(reader)
             number = source.feed_number(self._plane.number, author)
@@ -183,8 +188,24 @@ class StoredLog:
             if stored is None:
                 return None
             whole = self._whole(source, number, stored)
-            lacking = lacks(reader, number, decode_batch(whole, verify=False).events)
-            return None if lacking else whole
+            events = decode_batch(whole, verify=False).events
+            is_bare = all(event.values_bytes is None for event in events)
+            return None if is_bare and lacks(reader, number, events) else whole
+
+    def without_erased(self, batches: Iterable[bytes]) -> list[bytes]:
+        """Batches that stand on a remote, without the values that are erased since."""
+        with self._replica.read() as reader:
+            source = LogSnapshot(reader)
+            return [self._as_kept(source, batch) for batch in batches]
+
+    def _as_kept(self, source: LogSnapshot, packed: bytes) -> bytes:
+        link = batch_link(packed)
+        number = source.feed_number(self._plane.number, link.author)
+        if not marks_in(source.transaction, number, link.first, link.last):
+            return packed
+        batch = decode_batch(packed, verify=False)
+        kept = as_kept(source.transaction, number, batch)
+        return packed if kept is batch else self._encoded(kept)
 
     def has_whole(self, author: bytes, first: int, batch_id: bytes) -> bool:
         """Whether a batch is accepted here as a whole, with all its values."""
@@ -205,12 +226,18 @@ class StoredLog:
         return self._ids.get(batch_id)
 
     def missing(self, most: int) -> Sequence[Single]:
-        """Accepted batches some of whose values are withheld."""
+        """Accepted batches some of whose values are withheld, from any on: an answer holds only the first few.
+
+        Values may be lost for good. Asked for first each time, they would keep out those that others still have.
+        """
         prefix = layout.withheld_prefix(self._plane.number)
         found: list[Single] = []
         with self._replica.read() as reader:
             source = LogSnapshot(reader)
-            for key, _ in islice(reader.scan(Table.META, prefix, layout.after(prefix)), most):
+            rows = reader.scan(Table.META, prefix, layout.after(prefix))
+            keys = [key for key, _ in islice(rows, max(most, MISSING_LOOKED_THROUGH))]
+            first = int.from_bytes(self._replica.entropy.bytes(4), "big") % len(keys) if len(keys) > 1 else 0
+            for key in [*keys[first:], *keys[:first]][:most]:
                 number, first = layout.withheld_parts(key)
                 stored = source.log.batch_holding(number, first)
                 if stored is not None:

@@ -4,8 +4,9 @@ Invariant: what is published comes from a session, from the queue, or from the c
 opened before anything is believed of it. What goes out while the line is open is queued after it was published, with
 the note that it was, for somebody waits for it at the other end: a crash in between sends it twice. A queued frame
 retires when every member heard of lately has said that it stands where this replica stands: a broker's acknowledgement
-is not delivery. What this replica says of itself goes out in the order in which it was signed, for whoever hears the
-later first leaves the earlier out as stale.
+is not delivery. What was read from the log before something was erased is not published after it. What this replica
+says of itself goes out in the order in which it was signed, for whoever hears the later first leaves the earlier out as
+stale.
 """
 
 import asyncio
@@ -57,6 +58,8 @@ class Reply(NamedTuple):
 
     channel: Channel
     frame: bytes
+    cuts: int | None = None
+    """Of batches, how often the replica had cut or erased anything before they were read (`State.cuts`)."""
 
 
 class _Due(NamedTuple):
@@ -64,6 +67,8 @@ class _Due(NamedTuple):
 
     queued: Sequence[tuple[int, OutFrame]]
     fresh: Sequence[Ready]
+    cuts: int
+    """How often the replica had cut or erased anything before all of it was read (`State.cuts`)."""
 
     def frames(self) -> list[bytes]:
         """The frames in their order."""
@@ -124,6 +129,8 @@ class LivePlane:
             return
         async with self._speaking:
             for reply in await self._hub.in_thread(partial(self.take, incoming)):
+                if reply.cuts not in (None, self._hub.replica.cuts):
+                    continue  # the erasure that came between begins a round, in which it is asked for again
                 await line.publish(self.on_remote.topic, reply.channel, reply.frame)
 
     def take(self, incoming: Incoming) -> list[Reply]:
@@ -160,6 +167,7 @@ class LivePlane:
         before = peer in self._exchange.in_step
         if isinstance(message, FrontierBody) and not self._begin(peer, message):
             return []
+        cuts = self._hub.replica.cuts
         outgoing = self._through_session(peer, message)
         self._note_heard(peer, message, was_in_step=before)
         if isinstance(message, FrontierBody):
@@ -167,7 +175,7 @@ class LivePlane:
             self._goals.hear(peer, message, now_ms, is_in_step=peer in self._exchange.in_step)
         if self._goals.is_open:
             self._goals.look(self._exchange.log.position().frontier)
-        return [reply for each in outgoing if (reply := self._reply(each)) is not None]
+        return [reply for each in outgoing if (reply := self._reply(each, cuts)) is not None]
 
     def _note_heard(self, peer: bytes, message: Message, *, was_in_step: bool) -> None:
         """Note where a peer stands, and take away what everybody has by now."""
@@ -230,12 +238,16 @@ class LivePlane:
         self._heard.add(peer)
         return True
 
-    def _reply(self, outgoing: Outgoing) -> Reply | None:
-        """What goes out; what a newcomer asks before the charter confirms its key is sealed as its ticket said."""
+    def _reply(self, outgoing: Outgoing, cuts: int) -> Reply | None:
+        """What goes out, read after so many cuts.
+
+        What a newcomer asks before the charter confirms its key is sealed as its ticket said.
+        """
         sealed = self._sealing.sealer() or self._sealing.ticket_sealer()
         if sealed is None:
             return None
-        return Reply(_channel(decode_message(outgoing.message)), sealed(outgoing.message))
+        channel = _channel(decode_message(outgoing.message))
+        return Reply(channel, sealed(outgoing.message), cuts if channel is Channel.BATCHES else None)
 
     # -- Who listens ---------------------------------------------------------------------------------------------
     def words(self) -> tuple[bytes, Will] | None:
@@ -302,10 +314,11 @@ class LivePlane:
         with self._turn:
             self._sealing.check_allowed()
             while True:
+                cuts = self._hub.replica.cuts
                 queued = self._waiting()
                 fresh = [] if queued else self.on_remote.prepare(AT_ONCE)
                 if queued or fresh:
-                    return _Due(queued, fresh)
+                    return _Due(queued, fresh, cuts)
                 if not self.on_remote.rewind():
                     return None
 
@@ -313,6 +326,8 @@ class LivePlane:
         published = 0
         try:
             for frame in due.frames():
+                if self._hub.replica.cuts != due.cuts:
+                    break  # it may hold what was erased: it is read anew
                 await line.publish(self.on_remote.topic, Channel.BATCHES, frame)
                 published += 1
                 self._progress.note_sent(self.on_remote.plane.number, 1)

@@ -1,7 +1,8 @@
 """One plane as it is exchanged with one remote: what comes is taken in, what the remote lacks is queued.
 
 Invariant: a frame is acted on only after it has been opened (`sealing.py`), and a message only after its signatures
-have been verified. Only sealed frames are queued, and none while the plane is isolated from the remote.
+have been verified. Only sealed frames are queued, and none while the plane is isolated from the remote. What was read
+from the log before something was erased is not queued after it: it is read and sealed anew.
 All of it blocks, and belongs into a worker thread; one caller at a time.
 """
 
@@ -59,6 +60,8 @@ class Ready(NamedTuple):
 
     portion: Portion
     frame: bytes
+    cuts: int
+    """How often the replica had cut or erased anything before the log was read for it (`State.cuts`)."""
 
 
 class PlaneOnRemote:
@@ -257,9 +260,11 @@ class PlaneOnRemote:
             room = most_bytes - self.waiting_bytes() if room is None else room
             if room <= 0:
                 break
-            self._commit(partial(self.queue, some=some))
-            queued += len(some)
-            room -= sum(len(ready.portion.message) for ready in some)
+            count = self._commit(partial(self.queue, some=some))
+            if count < len(some):
+                lacking = self._lacking(at_once=at_once)
+            queued += count
+            room -= sum(len(ready.portion.message) for ready in some[:count])
         return queued
 
     def prepare(self, most: int) -> list[Ready]:
@@ -274,6 +279,7 @@ class PlaneOnRemote:
         if not self.keys.has_topic:
             return
         sealer = self.sealing.sealer()
+        cuts = self._replica.cuts
         with self._replica.read() as reader:
             known = carrying.carried(reader, self._remote, self.plane.number)
         held = () if at_once else self._held_back(known)
@@ -281,7 +287,7 @@ class PlaneOnRemote:
             seal = self.sealing.charter_sealer() if portion.is_charter else sealer
             if seal is None:
                 return
-            yield Ready(portion, seal(portion.message))
+            yield Ready(portion, seal(portion.message), cuts)
 
     def _held_back(self, known: Mapping[bytes, Carried]) -> set[bytes]:
         """The others whose batches the remote has lacked for a short time only.
@@ -298,17 +304,24 @@ class PlaneOnRemote:
         self._lacked = lacked
         return {author for author, (_, since_ms) in lacked.items() if 0 <= now_ms - since_ms < self._relay_ms}
 
-    def queue(self, unit: Unit, some: Sequence[Ready], published: int = 0) -> None:
+    def queue(self, unit: Unit, some: Sequence[Ready], published: int = 0) -> int:
         """Queue sealed messages, the first so many of which a remote without memory has acknowledged already.
+
+        What was sealed before something was erased is left out, and so counts as never sent: it is read anew.
+
+        Returns:
+            How many were queued; those after them weren't.
 
         Raises:
             RefusedError: `not_found`: the remote was removed; `denied`: the plane is isolated from it.
         """
         check_is_there(unit.transaction, self._remote)
         check_allowed(unit.transaction, self._remote, self.plane.number)
-        for at, ready in enumerate(some):
+        fresh = list(takewhile(lambda ready: ready.cuts == unit.cuts, some))
+        for at, ready in enumerate(fresh):
             published_ms = unit.now_ms if at < published else 0
             queue(unit, self._remote, self.plane, ready.frame, ready.portion, published_ms=published_ms)
+        return len(fresh)
 
     def summary(self) -> bytes:
         """The 32 bytes that tell where this replica stands."""
@@ -335,11 +348,15 @@ class PlaneOnRemote:
             )
 
     def everything(self) -> list[bytes]:
-        """Frames that hold all that is accepted here of this plane."""
-        return [
-            self.sealing.seal(portion.message, is_charter=portion.is_charter)
-            for portion in portions(self.log, {}, self._message_bytes)
-        ]
+        """Frames that hold all that is accepted here of this plane, read since something was last erased."""
+        while True:
+            cuts = self._replica.cuts
+            frames = [
+                self.sealing.seal(portion.message, is_charter=portion.is_charter)
+                for portion in portions(self.log, {}, self._message_bytes)
+            ]
+            if cuts == self._replica.cuts:
+                return frames
 
     def charter_frames(self) -> list[bytes]:
         """Frames that hold the plane's charter, for those who have missed a new key."""

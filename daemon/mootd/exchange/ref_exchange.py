@@ -1,7 +1,8 @@
 """Exchanging planes with one remote that keeps frames in refs: fetch, take in, push what the remote lacks.
 
 Invariant: what was read is noted only after it was taken in, and a queued frame retires only after the remote has taken
-the ref that holds it. A round that breaks off anywhere loses nothing and is simply begun again. A ref that can't be
+the ref that holds it. What was read before something was erased is not pushed after it, but for what a push takes that
+has begun. A round that breaks off anywhere loses nothing and is simply begun again. A ref that can't be
 read, or that isn't where it was, harms no other; this replica's own is brought back, or begun anew where somebody else
 has taken it; what went with others' is pushed by whoever holds it, unless they bring it back.
 """
@@ -219,11 +220,14 @@ class RefExchange:
         has_pushed = False
         while True:
             await self._in_thread(lambda: plane.fill(FILL_BYTES, at_once=at_once))
+            cuts = self._replica.cuts
             waiting = await self._in_thread(lambda: self._waiting(plane))
             if not waiting and not await self._in_thread(plane.rewind):
                 break
             if waiting:
                 told = await self._in_thread(lambda: self._frontier(plane, is_alone=False))
+                if self._replica.cuts != cuts:
+                    continue  # an erasure has emptied the queue meanwhile
                 await self._push(plane, [frame.frame for _, frame in waiting], told)
                 await self._in_thread(partial(self._retire, [number for number, _ in waiting]))
                 progress.note_sent(plane.plane.number, len(waiting))
@@ -346,14 +350,16 @@ class RefExchange:
         own = await self._in_thread(lambda: self._own(plane))
         if own.pushes < SMALL_PUSHES or own.small_bytes < own.base_bytes // 2:
             return
+        cuts = self._replica.cuts
         try:
             frames = await self._repacked(plane, Ref(plane.topic, plane.sender, own.generation))
         except MalformedError:  # somebody has put something into it
             frames = await self._in_thread(plane.everything)
-        await self._begin(plane, own, frames)
+        if self._replica.cuts == cuts:  # else in the next round: something of it may be erased
+            await self._begin(plane, own, frames)
 
     async def _repacked(self, plane: PlaneOnRemote, ref: Ref) -> list[bytes]:
-        """All that a ref of ours holds, in as few frames as may be.
+        """All that a ref of ours holds, but for what is erased, in as few frames as may be.
 
         Raises:
             MalformedError: it isn't where it was, or holds what isn't ours.
@@ -373,8 +379,9 @@ class RefExchange:
                 elif isinstance(message, ForkProof):
                     proofs.append(build_fork(message))
         charters = await self._in_thread(plane.log.charters)
-        charter = [batch for batch in batches if batch_link(batch).author in charters]
-        others = [batch for batch in batches if batch_link(batch).author not in charters]
+        kept = await self._in_thread(partial(plane.log.without_erased, batches))
+        charter = [batch for batch in kept if batch_link(batch).author in charters]
+        others = [batch for batch in kept if batch_link(batch).author not in charters]
         return [
             *(plane.sealing.seal(message, is_charter=True) for message in _messages(plane.plane.id, charter)),
             *(plane.sealing.seal(message) for message in (*proofs, *_messages(plane.plane.id, others))),

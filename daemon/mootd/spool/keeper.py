@@ -3,8 +3,9 @@
 Nothing here waits: `step` does what is due and says when it wants to be called again. The snapshot is written once
 nothing has changed for a moment, or after a while however much goes on, and doesn't take more than a twentieth of the
 time. Whoever has written through the spool reads there next, so after commands of its own it doesn't rest: it borrows
-the rest, a few times over, and pays it back by and by. It is written anew now and then in any case, so that its age
-tells whether a daemon is there.
+the rest, a few times over, and pays it back by and by. So it does where something was erased, and doesn't wait until
+nothing changes: the snapshot goes on showing it until then. It is written anew now and then in any case, so that its
+age tells whether a daemon is there.
 """
 
 from pathlib import Path
@@ -32,7 +33,7 @@ LATEST_MS: Final = 2_000
 REST: Final = 20
 """How many times as long as writing a snapshot took the next is waited for."""
 OWN_REST: Final = 5
-"""The same after commands of the spool's own, by and by: these may cost a fifth of the time."""
+"""The same after commands of the spool's own and erasures, by and by: these may cost a fifth of the time."""
 BORROWED: Final = 8
 """How many such rests may be owed: so many snapshots follow commands at once."""
 FRESH_MS: Final = 10 * MINUTE_MS
@@ -68,6 +69,8 @@ class Keeper:
         """By when a change that was seen goes into the snapshot; 0 where none was."""
         self._changed_at = -1
         """Where the log ended when it was last seen to have changed."""
+        self._cuts = -1
+        """How often anything had been cut or erased when that was last looked at."""
         self._rested_at = self._own_rested_at = 0
         """Until when the last snapshot is rested from: as a rule, and after commands of the spool's own."""
         self._owed_until = 0
@@ -76,6 +79,8 @@ class Keeper:
         """How many commands of the spool's own had been dealt with when this was last looked at."""
         self._is_own = False
         """Whether there were any since the snapshot was last written."""
+        self._is_erased = False
+        """Whether something was cut or erased since then."""
         self._problem = ""
 
     def step(self, *, rung: bool) -> int:
@@ -120,26 +125,27 @@ class Keeper:
             is_own: whether commands of the spool's own were dealt with. Clients wait for a snapshot made after that,
                 also where it changed no event: that somebody was told of a lost claim is none.
         """
-        arrival = self._replica.arrival
-        if arrival in (self._arrival, self._changed_at) and not is_own:
+        arrival, cuts = self._replica.arrival, self._replica.cuts
+        if arrival in (self._arrival, self._changed_at) and cuts == self._cuts and not is_own:
             return
-        self._changed_at = arrival
-        self._latest_at = self._latest_at or now + LATEST_MS
         self._is_own = self._is_own or is_own
-        quiet_at = now + QUIET_MS if self._arrival >= 0 else now
-        self._snapshot_at = max(
-            min(quiet_at, self._latest_at), self._own_rested_at if self._is_own else self._rested_at
-        )
+        self._is_erased = self._is_erased or cuts != self._cuts
+        self._changed_at, self._cuts = arrival, cuts
+        self._latest_at = self._latest_at or now + LATEST_MS
+        quiet_at = now if self._arrival < 0 or self._is_erased else now + QUIET_MS
+        rested_at = self._own_rested_at if self._is_own or self._is_erased else self._rested_at
+        self._snapshot_at = max(min(quiet_at, self._latest_at), rested_at)
 
     def _write_snapshot(self, folder: SpoolFolder) -> None:
         begun = self._clock.monotonic_ms()
-        arrival = self._replica.arrival
+        arrival, cuts = self._replica.arrival, self._replica.cuts
         body = snapshot_body(self._replica, self.row)
         folder.put(SNAPSHOT_FILE, seal_snapshot(self._secret, body))
         ended = self._clock.monotonic_ms()
         self._arrival = self._changed_at = arrival
+        self._cuts = cuts
         self._latest_at = 0
-        self._is_own = False
+        self._is_own = self._is_erased = False
         self._rest(ended, ended - begun)
         self._snapshot_at = ended + FRESH_MS
 

@@ -17,6 +17,7 @@ from moot_testkit.engine import START_MS, Desk
 from moot_testkit.erasing import (
     KEPT,
     SECRET,
+    absent_at,
     all_but,
     check,
     check_everywhere,
@@ -24,6 +25,7 @@ from moot_testkit.erasing import (
     erased_at,
     erasing,
     forget,
+    marks,
     of,
     places_of,
     refill,
@@ -335,6 +337,24 @@ def test_a_peer_that_has_no_erasure_yet_asks_in_vain_and_then_no_more() -> None:
     other.receive([erasure])
     assert log_of(other).missing(9) == []
     check(other, town.plane, of(town, one, two), {SECRET: True, KEPT: False})
+
+
+def test_peers_that_lost_another_part_each_to_erasures_that_count_no_more_complete_one_another() -> None:
+    town, one, two, batch = two_feeds()
+    twin = two.fork("twin", 1)
+    both = two.write(erasing(batch, 2)), twin.write(erasing(batch, 3))
+    desks = [told(town, *town.charter.batches, *one.batches, two.batches[0], each) for each in both]
+    assert [{n for _, n, _ in absent_at(desk)} for desk in desks] == [{2}, {3}]
+    for desk in desks:
+        desk.receive([*both])  # a fork that nobody has chosen from: neither counts
+        assert marks(desk) == (set(), {(one.author, 2)})
+        check_kept(desk)
+    for desk, peer in (desks, desks[::-1]):
+        (single,) = log_of(desk).missing(9)
+        handed = log_of(peer).batch(single.author, single.id)
+        assert handed is not None
+        assert desk.receive([decode_batch(handed)]) == [Outcome.COMPLETED]
+        check(desk, town.plane, of(town, one, two, twin), {SECRET: False, KEPT: False})
 
 
 def test_what_waits_in_queues_of_the_plane_goes_and_is_made_again() -> None:

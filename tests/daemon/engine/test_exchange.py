@@ -4,12 +4,13 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from moot_protocol.batch import Link, decode_batch
+from moot_protocol.batch import Batch, Link, decode_batch
 from moot_protocol.clock import from_ms
 from moot_protocol.crypto import BATCH_DOMAIN
 from moot_protocol.errors import Code
@@ -167,6 +168,64 @@ def test_withheld_values_are_fetched_even_between_replicas_in_step() -> None:
     mine, theirs, _ = meet(two, one)
     assert mine.log.position() == theirs.log.position()
     assert mine.log.missing(9) == []
+
+
+def torn(count: int, parts: int, kept: Callable[[int, int], bool]) -> tuple[list[Member], list[Batch]]:
+    """Machines that each keep some values of a batch, and what was signed: kept(machine, part) says which."""
+    one, *others = make_town(count + 1)
+    one.commit(lambda unit: [unit.append(unit.replica.ledger.number, note(f"part {n}")) for n in range(parts)])
+    *first, batch = one.batches()
+    for at, other in enumerate(others):
+        gone = [event.n for part, event in enumerate(batch.events) if not kept(at, part)]
+        other.take(*first, stripped(batch, gone) if gone else batch)
+    return others, one.batches()
+
+
+def values_at(member: Member, author: bytes) -> list[bytes | None]:
+    """The values of an author's last batch, where they are here."""
+    return [event.values_bytes for event in member.batches(author)[-1].events]
+
+
+def test_replicas_that_each_lost_another_part_of_a_batch_complete_one_another() -> None:
+    others, signed = torn(4, 4, lambda at, part: at == part)
+    author, whole = signed[-1].header.author, [event.values_bytes for event in signed[-1].events]
+    for _ in range(2):
+        for one, other in combinations(others, 2):
+            meet(one, other)
+            meet(other, one)
+    assert [values_at(member, author) for member in others] == [whole] * 4
+    assert [member.exchange().log.missing(9) for member in others] == [[]] * 4
+    assert len({member.exchange().log.position() for member in others}) == 1
+
+
+def test_what_nobody_has_stays_missing_and_the_exchange_comes_to_an_end() -> None:
+    others, signed = torn(2, 3, lambda at, part: at == part)
+    author = signed[-1].header.author
+    for _ in range(3):
+        meet(*others)
+        meet(*others[::-1])
+    values = [event.values_bytes for event in signed[-1].events]
+    assert [values_at(member, author) for member in others] == [[*values[:2], None]] * 2
+    assert [member.exchange().log.missing(9) for member in others] == [[Single(author, signed[-1].id)]] * 2
+
+
+def test_what_nobody_has_does_not_keep_out_what_others_can_complete() -> None:
+    """An answer holds as many batches as go into a message, here one."""
+    one, two, three = make_town(3)
+    for _ in range(3):
+        one.commit(lambda unit: [unit.append(unit.replica.ledger.number, note("x" * 40_000)) for _ in "ab"])
+    *first, lost, torn_one, torn_other = one.batches()
+    gone = [[batch.header.first] for batch in (lost, torn_one, torn_other)]
+    two.take(*first, stripped(lost, gone[0]), stripped(torn_one, gone[1]), torn_other)
+    three.take(*first, stripped(lost, gone[0]), torn_one, stripped(torn_other, gone[2]))
+    ends = [
+        Exchange(member.replica, SharedPlane(member.ledger), member.commit, message_bytes=100_000)
+        for member in (two, three)
+    ]
+    for _ in range(40):
+        talk(ends[0], ends[1], (two.id, three.id))
+        talk(ends[1], ends[0], (three.id, two.id))
+    assert [end.log.missing(9) for end in ends] == [[Single(one.id, lost.id)]] * 2
 
 
 def test_an_answer_that_finds_the_disk_full_is_asked_for_again() -> None:

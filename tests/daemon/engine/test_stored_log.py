@@ -227,6 +227,31 @@ def test_a_batch_is_there_as_a_whole_only_if_it_is_accepted_with_all_its_events_
     assert not log.has_whole(two.author, 3, missing.id)
 
 
+def test_what_is_missing_is_asked_for_with_another_batch_first_each_time_since_some_may_be_lost_for_good() -> None:
+    town = Town()
+    one = town.replica("one")
+    batches = [one.write(note()) for _ in range(5)]
+    desk = Desk().watch(town)
+    desk.receive([*town.charter.batches, one.batches[0], *map(stripped, batches)])
+    wanted = [Single(one.author, batch.id) for batch in batches]
+    log = log_of(desk)
+    assert all({*log.missing(most)} <= {*wanted} and len(log.missing(most)) == min(most, 5) for most in (0, 1, 3, 99))
+    assert {log.missing(1)[0] for _ in range(100)} == {*wanted}
+    assert {log.missing(99)[0] for _ in range(100)} == {*wanted}
+    assert all({*log.missing(99)} == {*wanted} for _ in range(9))
+
+
+def test_what_stands_on_a_remote_loses_what_is_erased_since_and_nothing_else() -> None:
+    town, one, two, batch = two_feeds()
+    two.write(erasing(batch, 2))
+    desk = told(town, *of(town, one, two))
+    standing = [wire(each) for each in (one.batches[0], batch, *two.batches)]
+    kept = [wire(each) for each in (one.batches[0], stripped(batch, [2]), *two.batches)]
+    assert log_of(desk).without_erased(standing) == kept
+    assert log_of(desk).without_erased(kept) == kept
+    assert log_of(told(town, one.batches[0])).without_erased(standing) == standing
+
+
 # -- What is erased ------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("at", [0, 2])
 def test_a_batch_that_lacks_only_what_is_erased_is_handed_out_even_if_a_pin_cuts_it(at: int) -> None:
@@ -241,7 +266,15 @@ def test_a_batch_that_lacks_only_what_is_erased_is_handed_out_even_if_a_pin_cuts
     assert log.missing(9) == []
 
 
-def test_a_batch_that_lacks_more_is_not() -> None:
+def test_a_batch_that_lacks_more_is_handed_out_with_what_is_here() -> None:
+    town, one, two, batch = two_feeds()
+    two.write(erasing(batch, 3))
+    desk = told(town, *town.charter.batches, one.batches[0], two.batches[0], stripped(batch, [2]))
+    assert log_of(desk).batch(one.author, batch.id) == wire(stripped(batch, [2]))
+    assert log_of(desk).missing(9) == [Single(one.author, batch.id)]
+
+
+def test_a_batch_of_which_no_value_is_here_is_not() -> None:
     town, one, two, batch = two_feeds()
     two.write(erasing(batch, 3))
     desk = told(town, *town.charter.batches, one.batches[0], *two.batches, stripped(batch))

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from moot_protocol.action_requests import Erase
 from moot_protocol.claim_requests import ClaimsTold
+from moot_protocol.snapshot_file import seal_snapshot
 from moot_protocol.spool import COMMANDS, SNAPSHOT_FILE, TEMPORARY
 from moot_testkit.spooling import SpoolSite, create
 from mootd.spool import keeper as keeping
@@ -174,6 +176,65 @@ def test_many_commands_do_not_make_it_write_snapshots_all_the_time(kept: Kept) -
         kept.later(QUIET_MS)
         kept.step()
     assert kept.made == made + BORROWED // 2
+
+
+# -- Erasures --------------------------------------------------------------------------------------------------------
+def erase(kept: Kept, text: str) -> None:
+    """Let an issue say something, and erase it, with a snapshot of it between."""
+    made = kept.site.api.call(create(text))
+    kept.step()
+    kept.later(QUIET_MS + REST * kept.cost_ms)
+    kept.step()
+    assert text in str(kept.site.files.snapshot().issues)
+    kept.site.api.call(Erase(actor="ada", id=made["id"]))
+
+
+def test_what_is_erased_is_not_in_the_snapshot_after_the_next_look_however_much_goes_on(kept: Kept) -> None:
+    kept.cost_ms = 1000
+    kept.step()
+    for number in range(3):
+        erase(kept, f"a secret, number {number}")
+        kept.site.api.call(create("made right after"))
+        kept.step()
+        assert "secret" not in str(kept.site.files.snapshot().issues)
+        assert kept.made == 3 + 2 * number
+
+
+def test_what_is_erased_while_a_snapshot_is_made_is_not_in_the_next_one_which_follows_at_once(kept: Kept) -> None:
+    made = kept.site.api.call(create("a secret"))
+
+    def late(secret: bytes, body: bytes) -> bytes:
+        if kept.made == 1:
+            kept.site.api.call(Erase(actor="ada", id=made["id"]))
+        return seal_snapshot(secret, body)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keeping, "seal_snapshot", late)
+        kept.step()
+        assert "secret" in str(kept.site.files.snapshot().issues)
+        kept.step()
+    assert kept.made == 2
+    assert "secret" not in str(kept.site.files.snapshot().issues)
+
+
+def test_many_erasures_do_not_make_it_write_snapshots_all_the_time(kept: Kept) -> None:
+    kept.step()
+    kept.cost_ms = 1000
+    began = kept.site.api.clock.monotonic_ms()
+    while (lasted := kept.site.api.clock.monotonic_ms() - began) < 120_000:
+        made = kept.site.api.call(create("a secret"))
+        kept.site.api.call(Erase(actor="ada", id=made["id"]))
+        kept.step()
+        kept.later(500)
+    assert kept.made <= BORROWED + lasted // (OWN_REST * kept.cost_ms) + 2
+    # The last one waits for its turn, whatever is written beside it, and no longer than that.
+    began, made_before = kept.site.api.clock.monotonic_ms(), kept.made
+    while kept.made == made_before:
+        kept.site.api.call(create("made right after"))
+        kept.later(500)
+        kept.step()
+    assert kept.site.api.clock.monotonic_ms() - began <= (OWN_REST + 1) * kept.cost_ms + 500
+    assert "secret" not in str(kept.site.files.snapshot().issues)
 
 
 def test_what_was_put_aside_renews_the_snapshot_too_since_clients_wait_for_that(kept: Kept) -> None:

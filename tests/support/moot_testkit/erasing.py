@@ -1,12 +1,12 @@
 """Erasures by hand, which events they erase by the definition, and whether a desk stands where they leave it.
 
-What is erased is computed from the batches, all whole, by `NaiveAcceptance`: nothing is shared with the engine.
+What is erased is computed from the batches, all whole, by `NaiveAcceptance` and `naive_erasure.py`: nothing is shared
+with the engine.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from random import Random
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from moot_protocol.batch import Batch
 from moot_protocol.event import Draft, Event, Write
@@ -17,15 +17,12 @@ from moot_testkit.engine import Desk
 from moot_testkit.feeds import FeedWriter, Town, note
 from moot_testkit.laws import dump_of, fsck_problems
 from moot_testkit.naive_acceptance import NaiveAcceptance, Way
+from moot_testkit.naive_erasure import Name, Speaker, erased_by, name_of
 from mootd.engine import layout
 from mootd.engine.erased import erased_in
 from mootd.engine.fsck import Problem
 from mootd.engine.rebuild import Rebuild
 from mootd.store.port import Table
-
-Name = tuple[bytes, int, bytes]
-"""(author, n, leaf8) of an event."""
-_NAME: Final = re.compile(r"([1-9][0-9]{0,19})\.([0-9a-f]{16})", re.ASCII)
 
 
 def erasing(batch: Batch, *numbers: int) -> Draft:
@@ -49,34 +46,17 @@ def expected(plane: bytes, batches: Iterable[Batch]) -> Expected:
     held = {batch.id: batch for batch in batches}
     naive = NaiveAcceptance(plane, [(batch, False) for batch in held.values()])
     found: dict[Name, Event] = {}
-    replicas: dict[str, tuple[bytes, bytes, int]] = {}
-    said: list[tuple[str, bytes, Event]] = []
+    speakers: dict[bytes, Speaker] = {}
     for author in naive.authors:
         standing = naive.of(author)
         way = _way(naive, author, standing.batch)
         accepted = [event for batch in way for event in batch.events if event.n <= standing.n]
-        found |= {(author, event.n, event.leaf[:8]): event for event in accepted}
+        found |= {name_of(author, event): event for event in accepted}
         charter = naive.charters.get(author)
         if way and (charter is None or not (charter.n or charter.tied)):
             town = naive._belongs(way, author, naive.charters)
-            replicas[key_text(author)] = (author, town, way[0].header.last)
-            said += [(standing.role, town, event) for event in accepted if event.skeleton.kind == "erase"]
-    erased: set[Name] = set()
-    for role, town, event in said:
-        author, of_town, first = replicas.get(event.skeleton.entity, (b"", b"", 0))
-        if author and (role == "admin" or (role == "writer" and town == of_town)):
-            keys = [change.key for change in event.skeleton.changes if not change.removes]
-            names = (match for key in keys if (match := _NAME.fullmatch(key)))
-            found_names = {(author, int(name[1]), bytes.fromhex(name[2])) for name in names}
-            in_range = {name for name in found_names if first < name[1] < 2**64}
-            erased |= (
-                in_range if role == "admin" else {name for name in in_range if not _is_for_admins(found.get(name))}
-            )
-    return Expected(erased, found)
-
-
-def _is_for_admins(event: Event | None) -> bool:
-    return event is not None and event.skeleton.kind == "role"
+            speakers[author] = Speaker(standing.role, town, way[0].header.last, accepted)
+    return Expected(erased_by(speakers), found)
 
 
 def _way(naive: NaiveAcceptance, author: bytes, head: bytes) -> Way:

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final, TypeVar
 
+from moot_protocol.action_requests import Erase
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.exchange_requests import Sync
 from moot_protocol.frontier import summary
@@ -177,6 +178,18 @@ class Peer:
         """Create issues in one commit."""
         create = self._create("")
         self.commit(lambda unit: [create(unit) for _ in range(count)])
+
+    def say(self, text: str) -> str:
+        """Create an issue whose description says something, all in one commit; its id."""
+        fields = IssueFields(title="an issue", description=text)
+        made: dict[str, Any] = self.commit(
+            lambda unit: carry_out(unit, Create(actor=self.name, project=PROJECT, fields=fields))
+        )
+        return str(made["id"])
+
+    def erase(self, issue: str) -> None:
+        """Erase all that an issue says."""
+        self.commit(lambda unit: carry_out(unit, Erase(actor=self.name, id=issue)))
 
     def _create(self, plane: str) -> Callable[[Unit], Any]:
         fields = IssueFields(title=f"an issue of {self.name}'s")

@@ -20,26 +20,20 @@ from mootd.store.port import Table
 _MARKED: Final = re.compile(MARK.encode() + rb"[0-9]{6}")
 
 
-def lost_to(own: Iterable[Batch], held: Iterable[Batch], ever_named: Set[Name], expected: Expected) -> set[Name]:
-    """The events that count and that a replica has to show without their values, though they are not erased.
+def lost_to_all(held: Iterable[Batch], ever_named: Set[Name], expected: Expected) -> set[Name]:
+    """The events that count and that all replicas have to show without their values, though they are not erased.
 
-    An erasure that was cut may have counted for a while, and what was erased in that time is gone. Only whole
-    batches are handed out to complete others: replicas that have each lost another part of one go on without.
+    An erasure that was cut may have counted for a while, and what was erased in that time is gone where no replica has
+    kept it.
 
     Args:
-        own: the batches that the replica holds.
-        held: those that any replica holds, its copies apart.
+        held: the batches that any replica holds, copies of one that differ in their values apart.
         ever_named: the events that any erasure names, whether it counts or not.
         expected: what counts, and what is erased.
     """
-    present = {name for name, event in _events(own) if event.values_bytes is not None}
-    whole = {name for batch in held if _is_whole(batch, expected) for name, _ in _events([batch])}
+    present = {name for name, event in _events(held) if event.values_bytes is not None}
     counting = {name_of(placed.author, placed.event) for placed in expected.events.values()}
-    return (counting & ever_named) - present - whole - expected.erased
-
-
-def _is_whole(batch: Batch, expected: Expected) -> bool:
-    return all(event.values_bytes is not None or name in expected.erased for name, event in _events([batch]))
+    return (counting & ever_named) - present - expected.erased
 
 
 def erased_words(batches: Iterable[Batch], expected: Expected) -> set[bytes]:

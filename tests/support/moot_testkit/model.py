@@ -23,7 +23,7 @@ from moot_protocol.messages import ForkProof
 from moot_protocol.register import MISSING, Sibling
 from moot_testkit.entity_map import KeyHistory
 from moot_testkit.held import HeldBatches
-from moot_testkit.naive_erasure import Name, erased_by, name_of, without_values
+from moot_testkit.naive_erasure import Name, Speaker, erased_by, name_of, without_values
 from moot_testkit.settling import frontier_of
 
 EXCLUDED_TYPES = {"merge-request", "gate", "molecule", "message", "agent", "role", "rig"}
@@ -99,13 +99,12 @@ def expect(plane: bytes, held: HeldBatches, lost: Set[Name] = frozenset()) -> Ex
     Args:
         plane: the plane's 16 bytes.
         held: all its batches.
-        lost: events whose values a replica has no more and gets from nobody, though nothing that counts erases them.
+        lost: events whose values no replica has any more, though nothing that counts erases them.
     """
     settlement = settle(plane, held)
     accepted = dict(settlement.accepted)
     whole = list(held.accepted(settlement))
-    firsts = {author: held.branch(author, each.batch)[0] for author, each in accepted.items() if each.n}
-    erased = erased_by(whole, accepted, firsts)
+    erased = erased_by(_speakers(held, accepted, whole))
     events = {
         (placed.author, placed.event.n): without_values(placed)
         if name_of(placed.author, placed.event) in erased | lost
@@ -114,6 +113,18 @@ def expect(plane: bytes, held: HeldBatches, lost: Set[Name] = frozenset()) -> Ex
     }
     entities = _entities(accepted, events)
     return Expected(accepted, frontier_of(accepted), _digest(entities), entities, events, erased)
+
+
+def _speakers(held: HeldBatches, accepted: Mapping[bytes, Accepted], whole: Iterable[Placed]) -> dict[bytes, Speaker]:
+    """The replicas of which anything counts, with their events."""
+    said: dict[bytes, list[Event]] = {}
+    for placed in whole:
+        said.setdefault(placed.author, []).append(placed.event)
+    return {
+        author: Speaker(str(each.role), each.town, held.branch(author, each.batch)[0].header.last, said.get(author, []))
+        for author, each in accepted.items()
+        if each.n and each.kind is FeedKind.REPLICA
+    }
 
 
 def counts(author: Accepted, event: Event) -> bool:

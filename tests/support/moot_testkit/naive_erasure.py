@@ -1,25 +1,36 @@
 """Which events are erased, from the written definition and all accepted events at once.
 
-Nothing is shared with `moot_protocol.erasure`: the names of events are read here by other means.
+Nothing is shared with `moot_protocol.erasure`: the names of events are read here by other means. Which events count is
+asked of whoever asks: of `moot_protocol.acceptance` over sets in memory (`model.py`), or of `NaiveAcceptance`
+(`erasing.py`), which shares nothing with that either.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from moot_protocol.acceptance import Accepted, FeedKind
-from moot_protocol.batch import Batch
 from moot_protocol.event import Event
 from moot_protocol.fold import Placed
 from moot_protocol.ids import key_from_text
-from moot_protocol.kinds import Role
 
 Name = tuple[bytes, int, bytes]
 """An event by its author's key, its number, and the first 8 bytes of its leaf."""
 
-_KEY: Final = re.compile(r"([1-9][0-9]{0,19})\.([0-9a-f]{16})")
+_KEY: Final = re.compile(r"([1-9][0-9]{0,19})\.([0-9a-f]{16})", re.ASCII)
+
+
+class Speaker(NamedTuple):
+    """A replica of which anything counts."""
+
+    role: str
+    town: bytes
+    """The key of the town that it belongs to."""
+    opening: int
+    """The last number of its first batch."""
+    events: Iterable[Event]
+    """Those of its events that count."""
 
 
 def name_of(author: bytes, event: Event) -> Name:
@@ -36,28 +47,22 @@ def names_of(event: Event) -> set[Name]:
     return {(author, int(match[1]), bytes.fromhex(match[2])) for match in found if match and int(match[1]) < 2**64}
 
 
-def erased_by(events: Iterable[Placed], accepted: Mapping[bytes, Accepted], firsts: Mapping[bytes, Batch]) -> set[Name]:
+def erased_by(speakers: Mapping[bytes, Speaker]) -> set[Name]:
     """The events whose values are gone for good.
 
     Args:
-        events: all accepted events.
-        accepted: what is accepted of every author.
-        firsts: the first accepted batch of every author of whom anything is.
+        speakers: author → what counts of it, of all replicas of the plane; charters erase nothing and lose nothing.
     """
-    replicas = {author: each for author, each in accepted.items() if each.kind is FeedKind.REPLICA}
+    said = [(author, by, event) for author, by in speakers.items() for event in by.events]
+    for_admins = {name_of(author, event) for author, _, event in said if event.skeleton.kind == "role"}
     found = set()
-    events = list(events)
-    for_admins = {name_of(placed.author, placed.event) for placed in events if placed.event.skeleton.kind == "role"}
-    for placed in events:
-        by = replicas.get(placed.author)
-        if by is None:
-            continue
-        for name in names_of(placed.event):
-            of, first = replicas.get(name[0]), firsts.get(name[0])
-            if of is None or first is None or name[1] <= first.header.last:
+    for _, by, event in said:
+        for name in names_of(event):
+            of = speakers.get(name[0])
+            if of is None or name[1] <= of.opening:
                 continue
-            is_own = by.role is Role.WRITER and by.town == of.town and name not in for_admins
-            if by.role is Role.ADMIN or is_own:
+            is_own = by.role == "writer" and by.town == of.town and name not in for_admins
+            if by.role == "admin" or is_own:
                 found.add(name)
     return found
 

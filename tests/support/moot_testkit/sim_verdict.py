@@ -52,16 +52,16 @@ def check_run(plane: bytes, nodes: Sequence[Node], hostiles: Sequence[Hostile], 
         proved = [(proof.author, proof.first) for proof in proofs]
         all_held = [(batch, union.is_parked(batch.header.author, batch.id)) for batch in placed]
         laws.check_towns(settled, NaiveAcceptance(plane, all_held, proved))
+    lost = laws_of_erasure.lost_to_all(held_now, ever_named, expected)
+    expected = model.expect(plane, gathered, lost) if lost else expected
     issues = model.issues_of(expected)
+    world.counts["lost values"] += len(lost)
     world.counts["issues"] += len(issues)
     world.counts["events"] += len(expected.events)
     world.counts["erased events"] += len(expected.erased)
     words = laws_of_erasure.erased_words((*world.knowledge.batches.values(), *held_now), expected)
-    for member, (held, _) in zip(members, found, strict=True):
-        lost = laws_of_erasure.lost_to([batch for batch, _ in held], held_now, ever_named, expected)
-        world.counts["lost values"] += len(lost)
-        here = model.expect(plane, gathered, lost) if lost else expected
-        _check_member(member, here, model.issues_of(here) if lost else issues, words)
+    for member in members:
+        _check_member(member, expected, issues, words)
     laws.check_acknowledged(members, world.acknowledged, expected)
     laws.check_once(honest)
     laws_of_erasure.check_kept(members, world.acknowledged, expected, ever_named)

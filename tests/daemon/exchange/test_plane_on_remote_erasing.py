@@ -1,0 +1,304 @@
+"""An erasure that comes while something is on its way out: nothing that is queued or sent after it holds the text."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from moot_protocol.batch import ZEROS, batch_link, decode_batch
+from moot_protocol.frontier import FORMAT
+from moot_protocol.messages import Batches, Place, Want, build_want
+from moot_testkit.erasing import SECRET
+from moot_testkit.exchanging import STILL, Peer, in_place, in_step, live_plane, peers, through_refs
+from moot_testkit.live import QuietLine
+from mootd.edges.memory_remote import MemoryRefRemote, MemoryRefs
+from mootd.engine.outbox import OutboxReader
+from mootd.engine.state import REPLICA_KEY
+from mootd.exchange.live_plane import LivePlane, Reply
+from mootd.exchange.plane_on_remote import PlaneOnRemote
+from mootd.exchange.progress import Progress
+from mootd.exchange.ref_exchange import MESSAGE_BYTES, RefExchange
+from mootd.remotes import Channel, Incoming
+
+MUCH = 1 << 20
+
+
+class Interrupted(QuietLine):
+    """A line on which something happens while the first frame with batches is on its way."""
+
+    def __init__(self, work: Callable[[], None] | None = None) -> None:
+        super().__init__()
+        self.before: list[bytes] = []
+        """The frame that was on its way then."""
+        self.after: list[bytes] = []
+        """Frames that went out later."""
+        self._work = work
+
+    async def publish(self, topic: bytes, channel: Channel, frame: bytes) -> None:
+        """As the port's."""
+        if channel is not Channel.BATCHES:
+            return
+        if self._work is None or self.before:
+            self.after.append(frame)
+        else:
+            self.before.append(frame)
+            await asyncio.to_thread(self._work)
+
+
+class Interrupting(MemoryRefRemote):
+    """A remote on which something happens while a ref is read."""
+
+    def __init__(self, refs: MemoryRefs) -> None:
+        super().__init__(refs)
+        self.work: Callable[[], None] | None = None
+
+    async def read(self, *args: Any) -> Any:
+        """As the port's."""
+        found = await super().read(*args)
+        work, self.work = self.work, None
+        if work is not None:
+            work()
+        return found
+
+
+def before_commit(peer: Peer, at: int, work: Callable[[], None]) -> Callable[[Callable[..., Any]], Any]:
+    """A peer's commits, with something that happens right before the so-manieth."""
+    left = at
+
+    def commit(job: Callable[..., Any]) -> Any:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            work()
+        return peer.commit(job)
+
+    return commit
+
+
+def said(plane: PlaneOnRemote, frames: Iterable[bytes]) -> set[bytes]:
+    """All values that frames hold."""
+    messages = (plane.sealing.open(frame) for frame in frames)
+    batches = (batch for message in messages if isinstance(message, Batches) for batch in message.batches)
+    return {event.values_bytes or b"" for batch in batches for event in decode_batch(batch).events}
+
+
+def tells(plane: PlaneOnRemote, frames: Iterable[bytes]) -> bool:
+    """Whether frames hold the secret."""
+    return any(SECRET.encode() in values for values in said(plane, frames))
+
+
+def queued(peer: Peer) -> list[bytes]:
+    """The frames that wait."""
+    with peer.replica.read() as reader:
+        return [frame.frame for _, frame in OutboxReader(reader, peer.number("origin")).frames()]
+
+
+def heads(plane: PlaneOnRemote, frames: Iterable[bytes]) -> set[tuple[bytes, int]]:
+    """(author, last event) of the batches that frames hold."""
+    messages = (plane.sealing.open(frame) for frame in frames)
+    links = (batch_link(batch) for each in messages if isinstance(each, Batches) for batch in each.batches)
+    return {(link.author, link.last) for link in links}
+
+
+async def shown(refs: MemoryRefs, plane: PlaneOnRemote) -> list[bytes]:
+    """All frames that stand in refs."""
+    remote = MemoryRefRemote(refs)
+    tips = (await remote.fetch([plane.topic])).tips
+    return [frame for tip in tips for frame in (await remote.read(tip, None, 1 << 30))[0]]
+
+
+def is_everything_in(peer: Peer, plane: PlaneOnRemote, frames: Iterable[bytes]) -> bool:
+    """Whether the last batches of all authors are in frames."""
+    return {(entry.author, entry.n) for entry in peer.position().frontier} <= heads(plane, frames)
+
+
+async def test_what_was_sealed_before_an_erasure_is_not_queued_after_it_and_counts_as_never_sent() -> None:
+    async with peers(2, STILL, running=False) as (ada, _):
+        ada.add(through_refs(MemoryRefs()))
+        issue, there = ada.say(SECRET), ada.on_remote()
+        old = there.prepare(99)
+        assert tells(there, (ready.frame for ready in old))
+        ada.erase(issue)
+        assert ada.commit(lambda unit: there.queue(unit, old)) == 0
+        assert queued(ada) == []
+        there.fill(MUCH)
+        assert not tells(there, queued(ada))
+        assert is_everything_in(ada, there, queued(ada))
+
+
+async def test_what_was_sealed_with_no_erasure_between_is_queued() -> None:
+    async with peers(2, STILL, running=False) as (ada, _):
+        ada.add(through_refs(MemoryRefs()))
+        ada.say(SECRET)
+        there = ada.on_remote()
+        old = there.prepare(99)
+        ada.write()
+        assert ada.commit(lambda unit: there.queue(unit, old)) == len(old)
+        assert queued(ada) == [ready.frame for ready in old]
+
+
+async def test_a_queue_that_is_being_filled_while_something_is_erased_is_filled_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mootd.exchange.plane_on_remote.AT_ONCE", 1)
+    async with peers(2, STILL, running=False) as (ada, _):
+        ada.add(through_refs(MemoryRefs()))
+        issue, number = ada.say(SECRET), ada.number("origin")
+        commit = before_commit(ada, 2, lambda: ada.erase(issue))  # the charter is queued, what was written isn't
+        there = PlaneOnRemote(ada.replica, ada.plane(), number, commit, message_bytes=MESSAGE_BYTES)
+        there.fill(MUCH)
+        assert not tells(there, queued(ada))
+        assert (ada.replica.id, ada.own_n()) in heads(there, queued(ada)), "what was written is, without what is erased"
+        while there.rewind():
+            there.fill(MUCH)
+        assert is_everything_in(ada, there, queued(ada))
+
+
+async def test_all_of_a_plane_is_read_anew_where_something_is_erased_while_it_is_sealed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with peers(2, STILL, running=False) as (ada, _):
+        ada.add(through_refs(MemoryRefs()))
+        issue, there = ada.say(SECRET), ada.on_remote()
+        seal = there.sealing.seal
+        waits = [lambda: ada.erase(issue)]
+
+        def late(message: bytes, **options: Any) -> bytes:
+            frame = seal(message, **options)
+            if not options["is_charter"] and waits:
+                waits.pop()()
+            return frame
+
+        assert tells(there, there.everything())
+        monkeypatch.setattr(there.sealing, "seal", late)
+        frames = there.everything()
+        assert not tells(there, frames)
+        assert is_everything_in(ada, there, frames)
+
+
+# -- On an open line -------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("queues", [False, True])
+async def test_what_waits_to_be_published_behind_a_frame_is_read_anew_where_something_is_erased(
+    *, queues: bool
+) -> None:
+    async with peers(2, STILL, running=False) as (ada, _):
+        plane, issue = live_plane(ada), ada.say(SECRET)
+        there = plane.on_remote
+        if queues:
+            plane.fill()
+            assert tells(there, queued(ada))
+        line = Interrupted(lambda: ada.erase(issue))
+        await plane.hand_over(line)
+        assert not tells(there, [*line.before, *line.after, *queued(ada)])
+        assert is_everything_in(ada, there, line.after)
+
+
+async def test_what_was_published_right_before_is_not_queued_and_goes_out_again_without_it() -> None:
+    async with peers(2, STILL, running=False) as (ada, _):
+        plane, issue = live_plane(ada), ada.say(SECRET)
+        there = plane.on_remote
+        due = plane._due()
+        assert due is not None
+        line = Interrupted()
+        await plane._publish(line, due)
+        assert tells(there, line.after)
+        plane, second = LivePlane(ada.hub, ada.plane(), ada.number("origin"), Progress()), ada.say(SECRET)
+        (ready,) = there.prepare(99)
+        ada.erase(issue)
+        ada.erase(second)
+        ada.commit(lambda unit: there.queue(unit, [ready], 1))
+        assert not tells(there, queued(ada))
+        last = Interrupted()
+        await plane.hand_over(last)
+        assert not tells(there, last.after)
+        assert is_everything_in(ada, there, [*line.after, *last.after])
+
+
+@pytest.mark.parametrize("is_erased", [False, True])
+async def test_an_answer_with_what_was_erased_since_it_was_read_does_not_go_out(*, is_erased: bool) -> None:
+    async with peers(2, STILL, running=False) as (ada, bob):
+        plane, issue = live_plane(ada), ada.say(SECRET)
+        there = plane.on_remote
+        places = (Place(ada.replica.id, 0, ZEROS),)
+        want = Want(FORMAT, there.plane.id, bob.replica.id, ada.replica.id, 1, places, ())
+        message = there.sealing.seal(build_want(bob.replica.signer(REPLICA_KEY), want))
+        take = plane.take
+
+        def late(incoming: Incoming) -> list[Reply]:
+            replies = take(incoming)
+            if is_erased:
+                ada.erase(issue)
+            return replies
+
+        line = Interrupted()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(plane, "take", late)
+            sender = there.keys.sender(bob.replica.id)
+            await plane.hear(line, Incoming(there.topic, sender, Channel.WANT, message))
+        assert tells(there, line.after) == (not is_erased)
+
+
+# -- Through refs ----------------------------------------------------------------------------------------------------
+async def test_a_queue_that_was_read_before_an_erasure_is_not_pushed_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    refs = MemoryRefs()
+    async with peers(2, STILL, running=False) as (ada, _):
+        ada.add(through_refs(refs))
+        issue, there = ada.say(SECRET), ada.on_remote()
+        exchange = RefExchange(MemoryRefRemote(refs), ada.number("origin"), ada.replica, ada.commit, in_place)
+        waiting, waits = exchange._waiting, [lambda: ada.erase(issue)]
+
+        def late(plane: PlaneOnRemote) -> Any:
+            found = waiting(plane)
+            if tells(there, (frame.frame for _, frame in found)):
+                waits.pop()()
+            return found
+
+        monkeypatch.setattr(exchange, "_waiting", late)
+        await exchange.round([there], Progress())
+        frames = await shown(refs, there)
+        assert not waits
+        assert not tells(there, frames)
+        assert is_everything_in(ada, there, frames)
+        assert queued(ada) == []
+
+
+@pytest.mark.parametrize("erased", ["before", "when it is read", "when it is sealed"])
+async def test_a_generation_that_is_begun_anew_brings_nothing_back_that_was_erased(
+    monkeypatch: pytest.MonkeyPatch, erased: str
+) -> None:
+    monkeypatch.setattr("mootd.exchange.ref_exchange.SMALL_PUSHES", 2)
+    refs = MemoryRefs()
+    async with peers(2, STILL, running=False) as (ada, bob):
+        for peer in (ada, bob):
+            peer.add(through_refs(refs))
+        issue, there, remote = ada.say(SECRET), ada.on_remote(), Interrupting(refs)
+        without_erased = there.log.without_erased
+        waits = [lambda: ada.erase(issue)]
+
+        def late(batches: Iterable[bytes]) -> list[bytes]:
+            found = without_erased(batches)
+            if erased == "when it is sealed" and waits:
+                waits.pop()()
+            return found
+
+        monkeypatch.setattr(there.log, "without_erased", late)
+        exchange = RefExchange(remote, ada.number("origin"), ada.replica, ada.commit, in_place)
+        await exchange.round([there], Progress())
+        assert tells(there, await shown(refs, there))
+        if erased == "before":
+            waits.pop()()
+        elif erased == "when it is read":
+            remote.work = waits.pop()  # its own ref is read where it is made anew, and nowhere else
+        for _ in range(4):
+            ada.write()
+            await exchange.round([there], Progress())
+            assert exchange._own(there).generation == 1 or not tells(there, await shown(refs, there))
+        assert (remote.work, waits) == (None, [])
+        assert exchange._own(there).generation > 1
+        assert is_everything_in(ada, there, await shown(refs, there))
+        bobs = RefExchange(MemoryRefRemote(refs), bob.number("origin"), bob.replica, bob.commit, in_place)
+        for _ in range(2):
+            await bobs.round([bob.on_remote()], Progress())
+            await exchange.round([there], Progress())
+        assert in_step(ada, bob)
