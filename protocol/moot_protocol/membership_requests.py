@@ -104,8 +104,9 @@ class Replicas(Request[list[dict[str, Any]]], kw_only=True):
 class RemoveTown(Mutation[dict[str, Any]], kw_only=True):
     """Remove a town from a plane: its charter and all its replicas end at what is accepted here, and the key changes.
 
-    Answer: `{"town", "name", "planes": [{"plane", "replicas": [replica], "events", "epoch"}]}`; `epoch` is the new
-    one. Raises `denied` where this machine's town may not remove it, `not_found`, `ambiguous`, `conflict` where events
+    Answer: `{"town", "name", "planes": [{"plane", "replicas": [replica], "events", "epoch"}], "dropped": [{"plane",
+    "replica", "branches": [{"branch", "events"}], "waiting"}]}`; `epoch` is the new one; `dropped` as of `Recover`.
+    Raises `denied` where this machine's town may not remove it, `not_found`, `ambiguous`, `conflict` where events
     would go that are nowhere else; all that would is told.
     """
 

@@ -246,3 +246,9 @@ def test_the_width_is_that_of_columns_or_80(
     monkeypatch.setenv("COLUMNS", columns)
     monkeypatch.setattr("os.isatty", lambda _: False)
     assert told(home, monkeypatch).width == width
+
+
+@pytest.mark.timeout(5)
+def test_a_pipe_in_a_small_file_s_place_is_empty_and_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert facts.read_small(str(tmp_path / "pipe")) == ""

@@ -67,3 +67,10 @@ def test_a_file_without_a_token_is_refused(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("MOOT_TOKEN_FILE", path)
     failure = refusal()
     assert path in failure.message
+
+
+@pytest.mark.timeout(5)
+def test_a_pipe_in_the_token_s_place_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    monkeypatch.setenv("MOOT_TOKEN_FILE", str(tmp_path / "pipe"))
+    assert "it is no file" in str(refusal())

@@ -4,17 +4,19 @@ Only accepted events count. Which charters count how far is acceptance's to say;
 whatever town this replica belongs to.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from moot_protocol.batch import Batch
 from moot_protocol.certificate import Certificate, decode_certificate
-from moot_protocol.charter import opened_by, opening_value
+from moot_protocol.charter import opened_by, opening_value, parse
 from moot_protocol.charter_reading import Epochs, Invitation, read_charter, read_epochs
 from moot_protocol.errors import MalformedError
+from moot_protocol.event import Event
 from moot_protocol.fold import Placed, placed_in
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import CERTIFICATE, CHARTER, Role
+from moot_protocol.kinds import ADMISSION, CERTIFICATE, CHARTER, END, Role
 from moot_protocol.levels import read_towns
 from moot_protocol.towns import Towns, TownStanding
 from mootd.engine.log import FeedRow, PlaneRow
@@ -42,42 +44,109 @@ def _towns(source: Source, plane: PlaneRow) -> Towns | None:
 
 
 def heirs_of(source: Source, plane: PlaneRow) -> dict[bytes, bytes]:
-    """Town key → the key that the town took instead, as far as that can be told from what its charter says.
+    """Town key → the key that the town took instead, as far as that can be told from what charters say.
 
-    It let that key in under its own name, and ended itself: a town that lets in another one and leaves later calls it
+    A key that several claim is nobody's heir: one of them would have its texts taken for the words of another town.
+    """
+    claims = claims_of(source, plane)
+    claimed = Counter(heir for heirs in claims.values() for heir in heirs)
+    return {key: heirs[0] for key, heirs in claims.items() if len(heirs) == 1 and claimed[heirs[0]] == 1}
+
+
+def claims_of(source: Source, plane: PlaneRow) -> dict[bytes, list[bytes]]:
+    """Town key → the keys that it says it took instead; only keys that may be another's heir, and no empty lists.
+
+    It let such a key in under its own name, and ended itself: a town that lets in another one and leaves later calls it
     something else. A town that an admin had to invite again, under a new key, has only its name in common with before.
+    Whoever founded the plane, or was put in a founder's place under a key made for that, is nobody's heir either.
     """
     towns = _towns(source, plane)
     if towns is None:
         return {}
-    heirs: dict[bytes, bytes] = {}
+    claims: dict[bytes, list[bytes]] = {}
+    new = {each.town for each in _recoveries(source, plane, towns.genesis.recovery) if each.is_of_new_key}
     for key, charter in towns.charters.items():
-        admitted = charter.reading.admissions.items() if key in charter.removers else ()
-        found = [heir for heir, said in admitted if said.name == (charter.standing.name or key_text(heir))]
+        admitted = charter.reading.admissions.items() if key in charter.removers and charter.is_admin else ()
         # A town that has a name let itself in under it.
-        found = [heir for heir in found if heir != key and heir in towns.charters]
+        found = [heir for heir, said in admitted if said.name == (charter.standing.name or key_text(heir))]
+        found = [heir for heir in found if heir in towns.charters and heir not in {key, towns.genesis.town, *new}]
         found = [heir for heir in found if not proved_by(source, plane, heir)]
-        if len(found) == 1:
-            heirs[key] = found[0]
-    return heirs
+        if found:
+            claims[key] = found
+    return claims
 
 
 def recovered_of(source: Source, plane: PlaneRow) -> dict[bytes, frozenset[bytes]]:
-    """Town key → the keys in whose place the recovery key put it; nothing of a town that had come with an invite."""
+    """Town key → the keys of the same town in whose place the recovery key put it.
+
+    Nothing of a town that goes on under the key that it had: what the recovery key removed is another's. Of the keys
+    that it removed together with the admission of a new one, the first is that which the recovering machine spoke for;
+    those are of its town too that came as it did: with the same invite, or with none.
+    """
     towns = _towns(source, plane)
     recovery = towns.genesis.recovery if towns else b""
     if towns is None or not source.feed(source.feed_number(plane.number, recovery)).n:
         return {}
-    removed = {key for key in towns.standings if any(writer == recovery for writer, _ in towns.ends.get(key, ()))}
-    found = [key for key, charter in towns.charters.items() if charter.standing.admitter == recovery]
-    return {key: frozenset(removed - {key}) for key in found if not proved_by(source, plane, key)}
+    claimants: dict[bytes, list[bytes]] = {}
+    for key, heirs in claims_of(source, plane).items():
+        for heir in heirs:
+            claimants.setdefault(heir, []).append(key)
+
+    def guests(key: bytes) -> frozenset[bytes]:
+        """Of a key, and of those whose place it took, the ones that came with an invite."""
+        line = [key]
+        for each in line:
+            line += [before for before in claimants.get(each, ()) if before not in line]
+        return frozenset(each for each in line if proved_by(source, plane, each))
+
+    found = {}
+    for each in _recoveries(source, plane, recovery):
+        if each.is_of_new_key and each.removed:
+            own = guests(each.removed[0])
+            found[each.town] = frozenset(key for key in each.removed if guests(key) == own)
+    return found
+
+
+class _Recovery(NamedTuple):
+    """What the recovery key wrote at once: whom it let in, and whom it removed for that."""
+
+    town: bytes
+    is_of_new_key: bool
+    """Whether the town's key was made for it; else it went on under the one that it had."""
+    removed: list[bytes]
+    """In the order in which they stand there."""
+
+
+def _recoveries(source: Source, plane: PlaneRow, recovery: bytes) -> list[_Recovery]:
+    found: list[_Recovery] = []
+    for placed in charter_events(source, plane, recovery):
+        kind = placed.event.skeleton.kind
+        parsed = parse(placed.event) if kind in {ADMISSION, END} else None
+        if parsed is None:
+            continue
+        if kind == ADMISSION and parsed.values:
+            opening = _opening(source, plane, parsed.entity)
+            # A new key opens its charter once it was let in. Both stand in feeds of whoever recovers.
+            is_new = opening is not None and opening.skeleton.hlc > placed.event.skeleton.hlc
+            found.append(_Recovery(parsed.entity, is_new, []))
+        elif kind == END and parsed.values and parsed.values[END].town == parsed.entity and found:
+            if not found[-1].removed and found[-1].town == parsed.entity and len(found) > 1:
+                found.pop()  # who is removed was let in before that, for what it wrote to stay
+            found[-1].removed.append(parsed.entity)
+    return found
 
 
 def proved_by(source: Source, plane: PlaneRow, town: bytes) -> bytes:
     """The invite that a town proved in the first event of its charter; empty where it came with none."""
-    first = source.log.batch_holding(source.feed_number(plane.number, town), 1)
-    opened = None if first is None else opened_by(source.log.event(first.arrival).event, town)
+    opening = _opening(source, plane, town)
+    opened = None if opening is None else opened_by(opening, town)
     return b"" if opened is None or opened.proof is None else opened.proof.invite
+
+
+def _opening(source: Source, plane: PlaneRow, author: bytes) -> Event | None:
+    """The accepted first event of a feed."""
+    first = source.log.batch_holding(source.feed_number(plane.number, author), 1)
+    return None if first is None else source.log.event(first.arrival).event
 
 
 def charter_events(source: Source, plane: PlaneRow, town: bytes | None = None) -> list[Placed]:

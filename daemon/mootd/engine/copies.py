@@ -5,7 +5,7 @@ that another town has written stays as it is until the source changes: what this
 has since.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from moot_protocol.issue import ABSENT_PRIORITY, DEFAULT_STATUS, DEFAULT_TYPE, TOMBSTONE, read_issue
@@ -17,6 +17,8 @@ from mootd.engine.entities import Entities, value_in
 from mootd.engine.log import StoredEvent
 from mootd.engine.record import Record, groups_of
 
+ACTOR: Final = "moot"
+"""Who writes copies, as other towns read it: who works on what here is nobody's business."""
 MARK: Final = "moot.share"
 """The name in a copy's metadata under which it says which share made it."""
 _SETS: Final = frozenset({"labels", "comments"})
@@ -61,6 +63,8 @@ class Copy(NamedTuple):
     """label → whether this town, when it last touched it, added it."""
     comments: frozenset[Any]
     """What comments that this town has added are known by."""
+    let_out: frozenset[str] = frozenset()
+    """Fields, and labels behind `labels:`, that this town last wrote by a rule, not by hand."""
 
     @classmethod
     def empty(cls, fields: tuple[str, ...]) -> "Copy":
@@ -95,7 +99,7 @@ class Copy(NamedTuple):
             if is_own(stored.feed):
                 past.note(stored)
         shown = document(reading)
-        return cls(fields, shown, foreign, past.written, past.labels, frozenset(past.comments))
+        return cls(fields, shown, foreign, past.written, past.labels, frozenset(past.comments), past.let_out())
 
 
 class _Past:
@@ -107,20 +111,29 @@ class _Past:
         self.written: dict[str, Any] = {}
         self.labels: dict[str, bool] = {}
         self.comments: set[Any] = set()
+        self._by: dict[str, str] = {}
+        """What is in `let_out` if its value, who wrote it, is ACTOR."""
+
+    def let_out(self) -> frozenset[str]:
+        """What was last written by a rule."""
+        return frozenset(what for what, actor in self._by.items() if actor == ACTOR)
 
     def note(self, stored: StoredEvent) -> None:
         """Note an event of this town's, earlier than those before."""
+        actor = stored.event.skeleton.actor
         for change in stored.event.skeleton.changes:
             value = MISSING if change.removes else value_in(stored, change.key)
             if change.key == "labels":
                 for label in self._removed(stored, change.over) if change.removes else [value]:
                     if isinstance(label, str):
                         self.labels.setdefault(label, not change.removes)
+                        self._by.setdefault(_label(label), actor)
             elif change.key == "comments" and isinstance(value, list) and len(value) == 5:
                 text, author, at, name, _ = value
                 self.comments.add(_known_by(name, author, at, text))
             elif not change.removes:
                 self.written.setdefault(change.key, value)
+                self._by.setdefault(change.key, actor)
 
     def _removed(self, stored: StoredEvent, over: Iterable[tuple[int, int, bytes]]) -> list[Any]:
         authors = self._entities.authors_of(stored)
@@ -128,26 +141,45 @@ class _Past:
         return [value_in(each, "labels") for each in found if each is not None]
 
 
-def followed(copy: Copy, wanted: dict[str, Any]) -> Followed:
+def followed(copy: Copy, wanted: dict[str, Any], former: Collection[str] = ()) -> Followed:
     """What is to be written to a copy, and what other towns suggest.
 
     Args:
         copy: as it stands.
         wanted: what its source lets out, as `redaction.projected` gives it.
+        former: fields of the copy that no rule lets out any more, but one did: what it wrote there is taken out.
     """
     made = Followed({}, [], [], [], [])
     if copy.shown["status"] == TOMBSTONE:  # another town has deleted it: it isn't brought back against its will
         made.suggestions.append(Suggestion("deleted", None, True, _latest(copy.foreign.get("deleted", []))))
         return made
     for field in copy.fields:
-        if field not in _SETS:
+        if field in former:
+            _clear(copy, field, made)
+        elif field not in _SETS:
             _follow_register(copy, field, wanted.get(field), made)
-    if "labels" in copy.fields:
+    if "labels" in copy.fields and "labels" not in former:
         _follow_labels(copy, wanted.get("labels", []), made)
     if "comments" in copy.fields:
         there = set(map(_comment_key, copy.shown.get("comments", ()))) | copy.comments
         made.comments.extend(each for each in wanted.get("comments", ()) if _comment_key(each) not in there)
     return made
+
+
+def _clear(copy: Copy, field: str, made: Followed) -> None:
+    """Take out what an earlier rule let out, unless somebody has written there since."""
+    if field == "labels":
+        foreign = {sibling.value for sibling in copy.foreign.get(field, ())}
+        shown = set(copy.shown.get(field, ())) - foreign
+        made.remove_labels.extend(sorted(label for label in shown if _label(label) in copy.let_out))
+    elif field in copy.let_out and not copy.foreign.get(field):
+        default = _DEFAULTS.get(field)
+        if _plain(copy.shown.get(field), default) != default:
+            made.values[field] = None
+
+
+def _label(label: str) -> str:
+    return f"labels:{label}"
 
 
 def _comment_key(comment: Mapping[str, Any]) -> Any:

@@ -11,12 +11,15 @@ they have the town's keys or not; and a machine takes over only what it held und
 from collections.abc import Iterator, Mapping, Set
 from functools import cached_property
 
+from mootd.engine import layout
 from mootd.engine.charters import charters_of, heirs_of, recovered_of
+from mootd.engine.keyring import stored_name
 from mootd.engine.log import FeedRow, PlaneRow
 from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.state import REPLICA_KEY, State
 from mootd.engine.stored_feeds import Source
-from mootd.store.port import Reader
+from mootd.engine.unit import Unit
+from mootd.store.port import Reader, Table
 
 
 # -- Towns -------------------------------------------------------------------------------------------------------
@@ -95,3 +98,31 @@ def former_replicas(source: Source, replica: State, plane: PlaneRow) -> frozense
     """
     keys = {replica.signer(name).public for name in replica.keys.stored(REPLICA_KEY)} - {replica.id}
     return frozenset(key for key in keys if is_over(source.feed(source.feed_number(plane.number, key))))
+
+
+def held_replicas(source: Source, replica: State, plane: PlaneRow) -> frozenset[bytes]:
+    """Of the former keys those that no other machine can have had: what was held under them this machine holds alone.
+
+    Neither those that it had when it was salvaged, for it may be a copy, or have one, and its original or copy may go
+    on as their successor just so; nor those of which there are two histories.
+    """
+    shared = _shared_with(source, replica)
+    former = former_replicas(source, replica, plane) - shared
+    return frozenset(key for key in former if not source.feed(source.feed_number(plane.number, key)).forked_at)
+
+
+def note_shared(unit: Unit) -> None:
+    """Note that the keys which this machine has had until now may be another's, too."""
+    latest = unit.replica.keys.latest(REPLICA_KEY)
+    unit.transaction.put(Table.META, layout.SHARED_KEYS, latest.to_bytes(4, "big"))
+
+
+def _shared_with(source: Source, replica: State) -> frozenset[bytes]:
+    """The keys of this machine that may be another's."""
+    noted = source.transaction.get(Table.META, layout.SHARED_KEYS)
+    if noted is None:  # an earlier release noted of a copy only that the town's key isn't its own
+        names = list(replica.keys.stored(REPLICA_KEY)) if replica.is_disowned else []
+    else:
+        numbers = range(1, int.from_bytes(noted, "big") + 1)
+        names = [name for name in (stored_name(REPLICA_KEY, each) for each in numbers) if replica.keys.has(name)]
+    return frozenset(replica.signer(name).public for name in names)

@@ -1,4 +1,4 @@
-"""How keys of the store's tables are made. Nothing else knows these bytes.
+"""How keys of the store's tables are made. Nothing else knows these bytes (a text's: `text_keys.py`).
 
 Numbers are big-endian, so that keys order as numbers do. Entities go by a local number (`eid`), never by their text:
 `ids` is then the only table whose keys come in random order, and every other grows at its end. Numbers of entities,
@@ -12,6 +12,7 @@ from operator import itemgetter
 from struct import Struct
 from typing import Final
 
+from mootd.engine.text_keys import TEXT_KEY_BYTES, text_in, text_key
 from mootd.store.port import Table
 
 _U16: Final = Struct(">H").pack
@@ -61,6 +62,7 @@ KEY_NUMBERS: Final = b"key-number/"
 HOME: Final = b"home"
 COPIED: Final = b"copied"
 DISOWNED: Final = b"disowned"
+SHARED_KEYS: Final = b"shared-keys"
 _SALVAGED: Final = b"salvaged/"
 _TOWN_NAMES: Final = b"town-name/"
 SPOOLS: Final = b"spool/"
@@ -290,6 +292,11 @@ def aside_key(feed: int, first: int, batch_id: bytes) -> bytes:
     return _FEED_FIRST(feed, first) + batch_id
 
 
+def batch_place(key: bytes) -> tuple[int, int, bytes]:
+    """What `batch_key` or `aside_key` was made of: feed, first, id; the id is empty in the former."""
+    return int.from_bytes(key[:4], "big"), int.from_bytes(key[4:12], "big"), key[12:]
+
+
 def feed_prefix(feed: int) -> bytes:
     """What all keys of a feed start with in BATCHES and ASIDE."""
     return _U32(feed)
@@ -338,16 +345,6 @@ _READY_KEY: Final = Struct(">cHBBQHQ").pack
 _ORDER_BYTES: Final = _ORDER.size
 _PRIORITIES: Final = tuple(map(int.to_bytes, range(256)))
 _NEWEST_FIRST: Final = 2**64 - 1
-TEXT_KEY_BYTES: Final = 240
-"""Longest text that stands in a key whole; LMDB keys end at 511 bytes."""
-
-
-def text_key(text: str) -> bytes:
-    """A text as part of a key, ended by a zero byte. Long ones, or ones with zero bytes, end in a hash of the whole."""
-    data = text.encode("utf-8", "surrogatepass")
-    if len(data) > TEXT_KEY_BYTES or b"\0" in data:
-        data = data[: TEXT_KEY_BYTES - 40].replace(b"\0", b"") + b"\1" + sha256(data).hexdigest()[:32].encode()
-    return data + b"\0"
 
 
 def project_prefix(prefix: bytes, project: int) -> bytes:
@@ -364,6 +361,11 @@ def text_prefix(prefix: bytes, project: int, text: str) -> bytes:
 @lru_cache(maxsize=4096)
 def _text_prefix(prefix: bytes, project: int, text: str) -> bytes:
     return prefix + _U16(project) + text_key(text)
+
+
+def text_of(prefix: bytes) -> str | None:
+    """The text that a `text_prefix` was made of; None where a hash may stand for a part of it."""
+    return text_in(prefix[3:])
 
 
 def tie_of(entity: str) -> int:
@@ -396,6 +398,10 @@ def with_time(key: bytes, ms: int) -> bytes:
 
 order_of: Final[Callable[[bytes], bytes]] = itemgetter(slice(-_ORDER.size, None))
 """The `order_suffix` of a key, by which keys of several lists are merged."""
+
+
+by_time: Final[Callable[[bytes], bytes]] = itemgetter(slice(3, None))
+"""What of a `timed_key` orders those of several projects: all but the project."""
 
 
 def aliases_prefix(plane: int, start: str = "") -> bytes:
@@ -436,6 +442,10 @@ def deferred_key(ms: int, rest: bytes) -> bytes:
 def lease_key(until_ms: int, rest: bytes) -> bytes:
     """Key of an issue in progress whose claim ends then; `rest` as in `deferred_key`."""
     return LEASE + _U64(until_ms) + rest
+
+
+project_and_class: Final = Struct(">9xHB").unpack_from
+"""(project, issue class) in a key that `deferred_key` or `lease_key` made."""
 
 
 def eid_of(key: bytes) -> int:

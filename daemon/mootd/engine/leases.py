@@ -33,7 +33,7 @@ from moot_protocol.time_units import DAY_MS, MINUTE_MS
 from mootd.engine import layout
 from mootd.engine.editor import Editor
 from mootd.engine.entities import Entities
-from mootd.engine.former import former_replicas, line_of
+from mootd.engine.former import held_replicas, line_of
 from mootd.engine.log import FeedRow, PlaneRow
 from mootd.engine.state import State
 from mootd.engine.stored_feeds import Source
@@ -213,7 +213,7 @@ def _check(name: str, ttl_ms: int) -> None:
 class OwnKeys:
     """Under which keys this machine holds leases: its own, and those that it had before and that count no more.
 
-    None of which there are two histories: two machines have written under that, and both may go on as its successor.
+    None that another machine may have had, too: of a machine and its copy at most one goes on under what they held.
     Keys are read when another than its own is asked about, and not before.
 
     Args:
@@ -230,9 +230,7 @@ class OwnKeys:
 
     @cached_property
     def _former(self) -> Set[bytes]:
-        source, plane = self._source, self._replica.ledger
-        former = former_replicas(source, self._replica, plane)
-        return {key for key in former if not source.feed(source.feed_number(plane.number, key)).forked_at}
+        return held_replicas(self._source, self._replica, self._replica.ledger)
 
 
 def _fenced(name: str, epoch: int, standing: Standing | None) -> RefusedError:

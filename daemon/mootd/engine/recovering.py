@@ -17,7 +17,7 @@ from moot_protocol.ids import key_text
 from moot_protocol.kinds import GENESIS, Role
 from moot_protocol.towns import FOUNDER_DEPTH, TownReason
 from mootd.engine import layout
-from mootd.engine.charters import charters_of, heirs_of, towns_of
+from mootd.engine.charters import charters_of, claims_of, towns_of
 from mootd.engine.dropping import Loss, check_losses, loss_of, replicas_ended
 from mootd.engine.epochs import begin_epoch, may_begin
 from mootd.engine.forks import Fork, branch_meant, forks_of
@@ -230,13 +230,22 @@ def _recover(
     if successor.machine is not None:
         after = open_as(unit, plane, successor.town, name)
         change_replica(unit, after, successor.machine, successor.town)
-    for town in removed:
+    for town in _in_order(unit, plane, removed) if successor.machine is not None else removed:
         end_all(unit, plane, town, recovery.public, pins=pins)
     unit.seal()
     resettle(unit, plane.number, recovery.public)
     keys = PlaneKeys(unit.replica.keys, plane.id)
     epoch = begin_epoch(unit, after, keys) if keys.has_topic and may_begin(unit, after) else b""
     return removed, epoch
+
+
+def _in_order(unit: Unit, plane: PlaneRow, removed: Collection[bytes]) -> list[bytes]:
+    """The towns to be removed, before them that in whose place the new key comes: so `recovered_of` knows it.
+
+    It is ended once more where it was removed earlier.
+    """
+    first = [plane.town] if plane.town in towns_of(unit, plane) else []
+    return [*first, *(town for town in removed if town != plane.town)]
 
 
 def _to_be_removed(unit: Unit, plane: PlaneRow, successor: _Successor) -> list[bytes]:
@@ -247,8 +256,7 @@ def _to_be_removed(unit: Unit, plane: PlaneRow, successor: _Successor) -> list[b
     towns = towns_of(unit, plane)
     top = {key for key, town in towns.items() if town.depth == FOUNDER_DEPTH}
     own = {plane.town} if successor.machine is not None else set()
-    heirs = heirs_of(unit, plane)
-    taken = {heir for key in top for heir in _chain(key, heirs)}  # a founder's, or a thief's who had a founder's key
+    taken = _taken(top, claims_of(unit, plane))  # a founder's, or a thief's who had a founder's key
     found = sorted(key for key in top | own | taken if key in towns and towns[key].reason is not TownReason.REMOVED)
     left = [key for key in found if key != successor.town.public]
     if not left:
@@ -256,12 +264,15 @@ def _to_be_removed(unit: Unit, plane: PlaneRow, successor: _Successor) -> list[b
     return left
 
 
-def _chain(key: bytes, heirs: Mapping[bytes, bytes]) -> Iterator[bytes]:
-    """The keys that a town took one after the other instead of one."""
-    seen = {key}
-    while (key := heirs.get(key, b"")) and key not in seen:
-        seen.add(key)
-        yield key
+def _taken(keys: Collection[bytes], claims: Mapping[bytes, Collection[bytes]]) -> set[bytes]:
+    """The keys that towns took one after the other instead of these."""
+    found: set[bytes] = set()
+    waiting = list(keys)
+    for key in waiting:
+        new = [heir for heir in claims.get(key, ()) if heir not in found]
+        found.update(new)
+        waiting += new
+    return found
 
 
 def _go_on_elsewhere(unit: Unit, recovered: list[PlaneRow], machine: NewKey) -> None:

@@ -5,7 +5,7 @@ had not; and where this machine may, a new epoch begins in the same commit: what
 those who remain.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_text
 from moot_protocol.towns import TownStanding
 from mootd.engine.charters import invites_of, members_of, towns_of
-from mootd.engine.dropping import check_losses, loss_of, replicas_ended
+from mootd.engine.dropping import Loss, check_losses, loss_of, replicas_ended
 from mootd.engine.epochs import begin_epoch, check_admin, may_begin
 from mootd.engine.inviting import close_invite, users_of
 from mootd.engine.log import FeedRow, PlaneRow
@@ -34,6 +34,8 @@ class Removed(NamedTuple):
     """How many events of theirs stay."""
     epoch: bytes
     """The new epoch's 8 bytes; empty where there was none before."""
+    dropped: list[Loss]
+    """What its machines had written that is nowhere else and counts no more."""
 
 
 class Retired(NamedTuple):
@@ -109,13 +111,14 @@ def remove_town(unit: Unit, plane: PlaneRow, town: TownStanding, *, drops: bool 
         RefusedError: as `check_removals`.
     """
     check_removals(unit, [(plane, town)], drops=drops)
+    losses = [loss for loss in _losses(unit, plane, town) if loss is not None]
     for key, (_, counting) in invites_of(unit, plane).items():
         if counting is None and town.key in users_of(unit, plane, key):
             close_invite(unit, plane, key, None)
     rows = end_all(unit, plane, town.key, plane.town)
     unit.seal()
     resettle(unit, plane.number, plane.town)
-    return Removed([row.author for row in rows], sum(row.n for row in rows), renew(unit, plane))
+    return Removed([row.author for row in rows], sum(row.n for row in rows), renew(unit, plane), losses)
 
 
 def check_removals(unit: Unit, meant: Sequence[tuple[PlaneRow, TownStanding]], *, drops: bool) -> None:
@@ -128,11 +131,13 @@ def check_removals(unit: Unit, meant: Sequence[tuple[PlaneRow, TownStanding]], *
     for plane, town in meant:
         _check_may_remove(unit, plane, town)
     if not drops:
-        check_losses(
-            loss_of(unit, plane, author)
-            for plane, town in meant
-            for author in (*replicas_ended(unit, plane, town.key), town.key)
-        )
+        check_losses(loss for plane, town in meant for loss in _losses(unit, plane, town))
+
+
+def _losses(unit: Unit, plane: PlaneRow, town: TownStanding) -> Iterator[Loss | None]:
+    """What the end of a town's machines and of its charter would drop."""
+    for author in (*replicas_ended(unit, plane, town.key), town.key):
+        yield loss_of(unit, plane, author)
 
 
 def _check_may_remove(unit: Unit, plane: PlaneRow, town: TownStanding) -> None:

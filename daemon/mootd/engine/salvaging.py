@@ -19,6 +19,7 @@ from moot_protocol.event import Dot, Draft, Event, Write
 from moot_protocol.kinds import CERTIFICATE
 from mootd.engine import layout
 from mootd.engine.aside import uncounted
+from mootd.engine.former import note_shared
 from mootd.engine.home import is_copied
 from mootd.engine.log import FeedRow, PlaneRow
 from mootd.engine.lost import is_lost, lost, note_written, own_feeds
@@ -94,6 +95,8 @@ def salvage(
             return Salvage(replica.id, replica.id, [])
         raise _nothing_lost(unit, planes)
     before = replica.id
+    if copied or any(_is_broken(_own_feed(unit, plane)) for plane in planes):
+        note_shared(unit)
     machine = new_key(unit, REPLICA_KEY) if is_broken else None
     _go_on(unit, planes, machine)
     if copied and replica.own_towns():

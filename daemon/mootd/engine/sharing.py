@@ -9,23 +9,20 @@ nothing; and nothing is ever written back. A copy says only which share made it,
 
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from moot_protocol import issue, json_text, policies
-from moot_protocol.deletion import DELETED, deletion
+from moot_protocol import issue, json_text
+from moot_protocol.deletion import DELETED, deletion, is_deletion
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import ID_CHARS, ID_ENTROPY_BYTES, base32, check_prefix, issue_id
 from moot_protocol.issue import facts
-from moot_protocol.kinds import COPY, ISSUE, PROJECT, SHARE, Policy, Role
+from moot_protocol.kinds import COPY, ISSUE, PROJECT, SHARE, Role
 from moot_protocol.limits import SHARE_COPIES
-from moot_protocol.listing import IssueDoc
-from moot_protocol.redaction import Rule, projected, read_rule, stays_home
-from moot_protocol.register import MISSING
+from moot_protocol.redaction import projected, read_rule
 from moot_protocol.share_requests import FollowShare, Share, Unshare
 from mootd.engine import layout
-from mootd.engine.copies import MARK, Copy, Followed, followed
+from mootd.engine.copies import ACTOR, MARK, Copy, Followed, followed
 from mootd.engine.editor import Editor
-from mootd.engine.entities import Entities
 from mootd.engine.former import OwnTown, former_replicas, is_over
 from mootd.engine.issues.addressing import has_project, plane_of, plane_of_project
 from mootd.engine.issues.editor import IssueEditor
@@ -34,34 +31,15 @@ from mootd.engine.issues.reading import Issues
 from mootd.engine.log import PlaneRow
 from mootd.engine.planes import issue_plane_meant, issue_planes, labels_of
 from mootd.engine.record import Record
+from mootd.engine.shares import Entries, Original, Shared, copies_of, copy_in, entry_id, is_meant, shares_of
 from mootd.engine.state import State
 from mootd.engine.stored_feeds import Source
 from mootd.engine.unit import Unit
 from mootd.store.port import Table
 
-ACTOR: Final = "moot"
-"""Who writes copies, as other towns read it: who works on what here is nobody's business."""
 DEFAULT_PREFIX: Final = "shared"
-
-
-class Shared(NamedTuple):
-    """A share as it stands."""
-
-    plane: PlaneRow
-    """Of its sources."""
-    id: str
-    what: str
-    """`issue`, `label` or `project`."""
-    value: str
-    project: str
-    """Of a label: within this project only; empty for any."""
-    to: bytes
-    """The id of the plane that the copies stand on."""
-    rule: Rule
-    prefix: str
-    follower: bytes
-    """The key of the replica that follows."""
-    ended: bool
+WITHDRAWN: Final = "no longer shared"
+"""Why a copy was deleted that nothing lets out any more."""
 
 
 class Part(Enum):
@@ -76,67 +54,6 @@ class Part(Enum):
     """Whoever followed can write no more, and somebody has to say who follows now."""
 
 
-# -- Reading -----------------------------------------------------------------------------------------------------
-def shares_of(entities: Entities, planes: Iterable[PlaneRow]) -> Iterator[Shared]:
-    """All shares of some planes, those that have ended too."""
-    for plane in planes:
-        prefix = layout.id_key(plane.number, SHARE, "")
-        rows = [value for _, value in entities.reader.scan(entities.views.ids, prefix, layout.after(prefix))]
-        for eid in rows:
-            record = entities.record(int.from_bytes(eid, "big"))
-            shared = None if record is None else _read(entities, plane, record)
-            if shared is not None:
-                yield shared
-
-
-def _read(entities: Entities, plane: PlaneRow, record: Record) -> Shared | None:
-    live = entities.live(record)
-    values = {key: policies.read(Policy.LATEST, siblings).value for key, siblings in live.items()}
-    what, to, follower = values.get("what"), values.get("to"), values.get("follower")
-    if not (isinstance(what, list) and len(what) == 3 and all(isinstance(each, str) for each in what)):
-        return None
-    if not (isinstance(to, bytes) and isinstance(follower, bytes) and isinstance(values.get("rule"), str)):
-        return None
-    try:
-        rule = read_rule(values["rule"])
-    except RefusedError:
-        return None  # of a later release: better nothing than more than was meant
-    prefix = str(values.get("prefix", ""))
-    return Shared(
-        plane, record.entity, what[0], what[1], what[2], to, rule, prefix, follower, values.get("ended") is True
-    )
-
-
-def copies_of(entities: Entities, shared: Shared) -> dict[str, str]:
-    """Source → copy of all copies of a share that stand."""
-    start = layout.id_key(shared.plane.number, COPY, f"{shared.id}/")
-    found = {}
-    for key, eid in list(entities.reader.scan(entities.views.ids, start, layout.after(start))):
-        record = entities.record(int.from_bytes(eid, "big"))
-        copy = "" if record is None else _copy_in(entities, record)
-        if copy:
-            found[layout.id_entity(key).partition("/")[2]] = copy
-    return found
-
-
-def _copy_in(entities: Entities, record: Record) -> str:
-    siblings = entities.live(record).get("issue", [])
-    value = policies.read(Policy.LATEST, siblings).value if siblings else MISSING
-    return value if isinstance(value, str) else ""
-
-
-def is_meant(shared: Shared, name: str, project: str, document: IssueDoc) -> bool:
-    """Whether an issue belongs to a share and may go: it is there, is no copy itself, and no label keeps it here."""
-    labels = document.get("labels", [])
-    if document["status"] == issue.TOMBSTONE or MARK in document.get("metadata", {}) or stays_home(shared.rule, labels):
-        return False
-    if shared.what == "issue":
-        return shared.value == name
-    if document.get("ephemeral") or shared.project not in ("", project):
-        return False
-    return shared.value in labels if shared.what == "label" else shared.value == project
-
-
 # -- Following ---------------------------------------------------------------------------------------------------
 class Follower:
     """Lets the copies of one share follow, inside a unit."""
@@ -149,30 +66,97 @@ class Follower:
             raise RefusedError("the plane that it is shared to isn't here", code=Code.NOT_FOUND)
         self._target = target
         self._own = OwnTown(unit.transaction, target)
+        alike = shares_of(unit.entities(), [shared.plane])
+        self._others = [each for each in alike if each.to == shared.to and each.id != shared.id]
 
     def follow(self, name: str) -> bool:
-        """Bring the copy of one issue into step, make it, or withdraw it; whether anything was written."""
-        unit, shared = self._unit, self._shared
-        record = unit.record(shared.plane.number, ISSUE, name)
+        """Bring the copy of one issue into step, make it, or let go of it; whether anything was written."""
+        original = self._original(name)
+        if original is None:
+            return False
+        entry = _entry(self._unit, self._shared, name)
+        copies = [value for _, value in entry.elements("issue") if isinstance(value, str) and value]
+        copy = copy_in(entry.entities, entry.record)
+        for doubled in set(copies) - {copy}:  # two machines made one at the same time
+            if not self._entries.holders(original, doubled):
+                self._withdraw(doubled)
+        if not is_meant(self._shared, *original):
+            if copy:
+                self._give_up(entry, copy, original)
+            return bool(copy)
+        if copy and not self._is_withdrawn(copy):
+            return self._lead(original, copy)
+        held = self._held(original)
+        entry.set("issue", held or self._make(projected(self._shared.rule, original.document)))
+        entry.save()
+        if held:
+            self._lead(original, held)
+        return True
+
+    def _original(self, name: str) -> Original | None:
+        unit, plane = self._unit, self._shared.plane.number
+        record = unit.record(plane, ISSUE, name)
+        if record is None:
+            return None
+        project = facts(unit.entities().live(record, texts=False)).project
+        return Original(name, project, Issues(unit.entities(), plane).document(record))
+
+    # -- Copies that several shares hold -------------------------------------------------------------------------
+    @property
+    def _entries(self) -> Entries:
+        plane = self._shared.plane.number
+        return Entries(
+            self._unit.entities(), [*self._others, self._shared], lambda name: self._unit.record(plane, COPY, name)
+        )
+
+    def _holders(self, original: Original, copy: str) -> list[Shared]:
+        """The shares that hold a copy; without looking where this one is alone."""
+        return self._entries.holders(original, copy) if self._others else [self._shared]
+
+    def _lead(self, original: Original, copy: str) -> bool:
+        """Bring a copy into step, where it follows by this share's rule; whether anything was written."""
+        return self._holders(original, copy)[0].id == self._shared.id and self._bring_into_step(copy, original)
+
+    def _held(self, original: Original) -> str:
+        """The copy that another share has made, if one stands; else nothing."""
+        standing = self._entries.standing(original) if self._others else []
+        return next((copy for _, copy in standing if not self._is_withdrawn(copy)), "")
+
+    def _give_up(self, entry: Editor, copy: str, original: Original | None) -> bool:
+        """Hold a copy no more; whether it was deleted with that."""
+        entry.set("issue", "")
+        entry.save()
+        if original is not None:
+            return self._let_go(original, copy)
+        self._withdraw(copy)
+        return True
+
+    def _let_go(self, original: Original, copy: str) -> bool:
+        """Leave a copy to the next share that holds it, or withdraw it; whether it was withdrawn."""
+        held = self._entries.holders(original, copy)
+        if not held:
+            self._withdraw(copy)
+            return True
+        heir = Follower(self._unit, held[0])
+        if "comments" not in self._shared.rule.fields or heir._shared.rule == self._shared.rule:
+            heir._bring_into_step(copy, original)
+            return False
+        self._withdraw(copy)  # comments that only this rule let out couldn't be taken out of it
+        made = heir._make(projected(heir._shared.rule, original.document))
+        for each in held:
+            entry = _entry(self._unit, each, original.name)
+            entry.set("issue", made)
+            entry.save()
+        return True
+
+    def _is_withdrawn(self, copy: str) -> bool:
+        """Whether this town has withdrawn a copy: of another's deletion nothing more is said."""
+        record = self._unit.record(self._target.number, ISSUE, copy)
         if record is None:
             return False
-        document = Issues(unit.entities(), shared.plane.number).document(record)
-        project = facts(unit.entities().live(record, texts=False)).project
-        entry = Editor(unit, shared.plane.number, COPY, f"{shared.id}/{name}", ACTOR)
-        copies = [value for _, value in entry.elements("issue") if isinstance(value, str) and value]
-        copy = _copy_in(entry.entities, entry.record)
-        for doubled in set(copies) - {copy}:  # two machines made one at the same time
-            self._withdraw(doubled)
-        if not is_meant(shared, name, project, document):
-            if copy:
-                self._withdraw(copy)
-                entry.set("issue", "")
-            return bool(entry.save())
-        if copy:
-            return self._bring_into_step(copy, projected(shared.rule, document)) or bool(entry.save())
-        entry.set("issue", self._make(projected(shared.rule, document)))
-        entry.save()
-        return True
+        deleted = self._unit.entities().live(record, texts=False).get(DELETED, [])
+        own = [each for each in deleted if self._is_own(self._unit.feed_number(self._target.number, each.author))]
+        return any(is_deletion(each.value) and list(each.value[:2]) == [ACTOR, WITHDRAWN] for each in own)
 
     def _make(self, wanted: dict[str, Any]) -> str:
         unit, target, prefix = self._unit, self._target.number, self._shared.prefix
@@ -187,16 +171,21 @@ class Follower:
         self._write(editor, followed(Copy.empty(self._shared.rule.fields), wanted))
         return name
 
-    def _bring_into_step(self, copy: str, wanted: dict[str, Any]) -> bool:
+    def _bring_into_step(self, copy: str, original: Original) -> bool:
         record = self._unit.record(self._target.number, ISSUE, copy)
         if record is None:
             return False
-        stands = Copy.read(self._unit.entities(), record, self._is_own, self._shared.rule.fields)
-        change = followed(stands, wanted)
+        if self._others and not self._is_sealed(record):
+            self._unit.seal()  # what another share has just taken out of it is read from its batch
+        change = self._entries.change_of(self._shared, original, record, self._is_own)
         if change.is_empty:
             return False
         self._write(IssueEditor(self._unit, self._target.number, copy, ACTOR), change)
         return True
+
+    def _is_sealed(self, record: Record) -> bool:
+        last = next(iter(self._unit.log.history(record.head)), None)
+        return last is None or self._unit.log.batch_holding(last.feed, last.event.n) is not None
 
     def _is_own(self, feed: int) -> bool:
         town = self._unit.feed(feed).town
@@ -220,18 +209,19 @@ class Follower:
     def _withdraw(self, copy: str) -> None:
         editor = IssueEditor(self._unit, self._target.number, copy, ACTOR)
         if editor.record.groups and not facts(editor.entities.live(editor.record, texts=False)).is_deleted:
-            editor.set(DELETED, deletion(ACTOR, "no longer shared", self._unit.now_ms))
+            editor.set(DELETED, deletion(ACTOR, WITHDRAWN, self._unit.now_ms))
             editor.save()
 
-    def withdraw_all(self) -> int:
-        """Delete all copies; how many there were."""
-        copies = copies_of(self._unit.entities(), self._shared)
-        for name, copy in copies.items():
-            self._withdraw(copy)
-            entry = Editor(self._unit, self._shared.plane.number, COPY, f"{self._shared.id}/{name}", ACTOR)
-            entry.set("issue", "")
-            entry.save()
-        return len(copies)
+    def give_up_all(self) -> int:
+        """Hold no copy any more; how many were deleted with that."""
+        unit, shared = self._unit, self._shared
+        copies = copies_of(unit.entities(), shared).items()
+        return sum(self._give_up(_entry(unit, shared, name), copy, self._original(name)) for name, copy in copies)
+
+
+def _entry(unit: Unit, shared: Shared, name: str) -> Editor:
+    """What a share notes of an issue: its copy."""
+    return Editor(unit, shared.plane.number, COPY, entry_id(shared, name), ACTOR)
 
 
 def sources(unit: Unit, shared: Shared) -> list[str]:
@@ -393,7 +383,7 @@ def unshare(unit: Unit, request: Unshare) -> tuple[Shared, int]:
         hint = "name its plane with --to; `moot share list` shows them"
         raise RefusedError(f"it is shared {len(meant)} times", code=Code.AMBIGUOUS, hint=hint)
     shared = meant[0]
-    withdrawn = Follower(unit, shared).withdraw_all()
+    withdrawn = Follower(unit, shared).give_up_all()
     editor = Editor(unit, shared.plane.number, SHARE, shared.id, request.actor)
     editor.set("ended", True)
     editor.save()

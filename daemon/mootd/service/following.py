@@ -16,7 +16,8 @@ from mootd.engine.home import is_copied
 from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.planes import issue_planes
 from mootd.engine.replica import Replica
-from mootd.engine.sharing import Part, Shared, follow, note_followed, part_in, shares_of, sources
+from mootd.engine.shares import Shared, shares_of
+from mootd.engine.sharing import Part, follow, note_followed, part_in, sources
 from mootd.engine.unit import Unit
 from mootd.service.snapshot import Snapshot
 from mootd.store.port import Reader, Table

@@ -1,6 +1,6 @@
 """Requests that change who may read and write on planes: what each does inside a unit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 from moot_protocol.crypto import SeedSigner
@@ -24,6 +24,7 @@ from moot_protocol.request_base import Request
 from moot_protocol.towns import FOUNDER_DEPTH
 from mootd.edges.recovery import new_recovery_seed, recovery_seed, recovery_words
 from mootd.engine.charters import members_of, towns_of
+from mootd.engine.dropping import Loss
 from mootd.engine.epochs import begin_epoch, check_admin, recipients_of
 from mootd.engine.forks import branch_meant, forks_of, settle_fork
 from mootd.engine.home import is_copied
@@ -176,15 +177,32 @@ def _remove_town(unit: Unit, request: RemoveTown) -> dict[str, Any]:
     if not request.plane and len(found) > 1:  # where it was removed before it isn't meant
         found = [(plane, town) for plane, town in found if not town.ended] or found[:1]
     check_removals(unit, found, drops=request.drop)
-    planes = []
+    planes: list[dict[str, Any]] = []
+    losses: list[Loss] = []
     for plane, town in found:
         removed = remove_town(unit, plane, town, drops=True)  # what goes of all planes was told before
         replicas = [key_text(replica) for replica in removed.replicas]
         planes.append(
             {"plane": plane.name, "replicas": replicas, "events": removed.events, "epoch": removed.epoch.hex()}
         )
+        losses += removed.dropped
     town = found[0][1]
-    return {"town": key_text(town.key), "name": town.name or own_name(unit.transaction, town.key), "planes": planes}
+    name = town.name or own_name(unit.transaction, town.key)
+    names = {plane.number: plane.name for plane, _ in found}
+    return {"town": key_text(town.key), "name": name, "planes": planes, "dropped": _dropped(losses, names)}
+
+
+def _dropped(losses: Iterable[Loss], names: Mapping[int, str]) -> list[dict[str, Any]]:
+    """What ended feeds had written that is nowhere else and counts no more; with the names of planes by number."""
+    return [
+        {
+            "plane": names[loss.plane.number],
+            "replica": key_text(loss.row.author),
+            "branches": [{"branch": each.head.hex(), "events": len(each.events)} for each in loss.histories],
+            "waiting": loss.waiting,
+        }
+        for loss in losses
+    ]
 
 
 def _retire_replica(unit: Unit, request: RetireReplica) -> dict[str, Any]:
@@ -277,15 +295,7 @@ def _recover(unit: Unit, request: Recover) -> dict[str, Any]:
         "removed": [key_text(town) for town in done.removed],
         "recovery": key_text(done.recovery),
         "epoch": done.epoch.hex(),
-        "dropped": [
-            {
-                "plane": labels[loss.plane.number],
-                "replica": key_text(loss.row.author),
-                "branches": [{"branch": each.head.hex(), "events": len(each.events)} for each in loss.histories],
-                "waiting": loss.waiting,
-            }
-            for loss in done.dropped
-        ],
+        "dropped": _dropped(done.dropped, labels),
         "lost_memories": done.lost_memories,
         "lost_documents": done.lost_documents,
     }

@@ -6,12 +6,11 @@ from typing import Any, Final
 from moot_protocol.checks import checked
 from moot_protocol.ids import key_text
 from moot_protocol.issue import facts
-from moot_protocol.kinds import ISSUE
-from moot_protocol.redaction import projected
+from moot_protocol.kinds import COPY, ISSUE
 from moot_protocol.request_base import Request
 from moot_protocol.share_requests import FollowShare, Share, Shares, Unshare
 from mootd.engine import layout, sharing
-from mootd.engine.copies import Copy, Suggestion, followed
+from mootd.engine.copies import Suggestion
 from mootd.engine.entities import Entities
 from mootd.engine.former import OwnTown
 from mootd.engine.issues.reading import Issues
@@ -20,7 +19,7 @@ from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.origins import ORIGIN, Origins
 from mootd.engine.planes import issue_planes, labels_of
 from mootd.engine.record import Record
-from mootd.engine.sharing import Shared
+from mootd.engine.shares import Entries, Original, Shared, copies_of, shares_of
 from mootd.engine.state import State
 from mootd.engine.unit import Unit
 from mootd.service.snapshot import Snapshot
@@ -34,6 +33,8 @@ class _Telling:
         self._entities = entities
         self._origins = origins
         self._planes = {row.id: row for row in planes.values()}
+        self._alike: dict[int, list[Shared]] = {}
+        """By plane, all shares of what stands there."""
         self._labels = {self._id_of(planes, number): name for number, name in labels_of(issue_planes(planes)).items()}
 
     @staticmethod
@@ -42,7 +43,7 @@ class _Telling:
 
     def document(self, shared: Shared) -> dict[str, Any]:
         """A share."""
-        copies = sharing.copies_of(self._entities, shared)
+        copies = copies_of(self._entities, shared)
         return {
             "share": shared.id,
             "what": shared.what,
@@ -59,10 +60,16 @@ class _Telling:
             "copies": [self._copy(shared, source, copy) for source, copy in sorted(copies.items())],
         }
 
-    def _record(self, plane: int, name: str) -> Record | None:
+    def _record(self, plane: int, name: str, kind: str = ISSUE) -> Record | None:
         views = self._entities.views
-        eid = self._entities.reader.get(views.ids, layout.id_key(plane, ISSUE, name))
+        eid = self._entities.reader.get(views.ids, layout.id_key(plane, kind, name))
         return None if eid is None else self._entities.record(int.from_bytes(eid, "big"))
+
+    def _entries(self, shared: Shared) -> Entries:
+        if shared.plane.number not in self._alike:
+            self._alike[shared.plane.number] = list(shares_of(self._entities, [shared.plane]))
+        alike = (each for each in self._alike[shared.plane.number] if each.to == shared.to)
+        return Entries(self._entities, alike, lambda name: self._record(shared.plane.number, name, COPY))
 
     def _copy(self, shared: Shared, source: str, copy: str) -> dict[str, Any]:
         told = {"source": source, "copy": copy, "state": "behind", "suggestions": []}
@@ -72,8 +79,9 @@ class _Telling:
         if here is None or target is None or there is None:
             return told
         document = Issues(self._entities, shared.plane.number).document(here)
-        project = facts(self._entities.live(here, texts=False)).project
-        if not sharing.is_meant(shared, source, project, document):
+        original = Original(source, facts(self._entities.live(here, texts=False)).project, document)
+        holders = self._entries(shared).holders(original, copy)
+        if shared.id not in {each.id for each in holders}:
             return told
         ours, had = OwnTown(self._entities.reader, target), self._replica.own_towns()
 
@@ -81,8 +89,7 @@ class _Telling:
             town = self._replica.feeds[feed].town
             return town in ours or town in had
 
-        stands = Copy.read(self._entities, there, is_own, shared.rule.fields)
-        change = followed(stands, projected(shared.rule, document))
+        change = self._entries(shared).change_of(holders[0], original, there, is_own)
         state = "differs" if change.suggestions else "in_step" if change.is_empty else "behind"
         suggestions = [self._suggestion(target.number, each) for each in change.suggestions]
         return told | {"state": state, "suggestions": suggestions}
@@ -121,7 +128,7 @@ def _shares(snapshot: Snapshot, request: Shares) -> list[dict[str, Any]]:
     planes = snapshot.replica.planes
     telling = _Telling(snapshot.replica, snapshot.entities, snapshot.origins, planes)
     name = snapshot.issues.names.resolve(request.id)[0] if request.id else ""
-    shares = sharing.shares_of(snapshot.entities, issue_planes(planes))
+    shares = shares_of(snapshot.entities, issue_planes(planes))
     told = [telling.document(shared) for shared in shares if not shared.ended]
     for each in told:
         each["copies"] = [copy for copy in each["copies"] if name in ("", copy["source"], copy["copy"])]
@@ -131,7 +138,7 @@ def _shares(snapshot: Snapshot, request: Shares) -> list[dict[str, Any]]:
 def share_alarms(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     """Shares whose copies nobody keeps in step any more: what is taken back here, or made private, stays there."""
     source, replica = LogSnapshot(snapshot.reader), snapshot.replica
-    for shared in sharing.shares_of(snapshot.entities, issue_planes(replica.planes)):
+    for shared in shares_of(snapshot.entities, issue_planes(replica.planes)):
         if sharing.part_in(source, replica, shared) is sharing.Part.ORPHANED:
             yield {
                 "code": "share_orphaned",
@@ -144,7 +151,7 @@ def share_alarms(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
 
 def share_checks(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     """The same for `moot doctor`; nothing where nothing was ever shared."""
-    if not any(sharing.shares_of(snapshot.entities, issue_planes(snapshot.replica.planes))):
+    if not any(shares_of(snapshot.entities, issue_planes(snapshot.replica.planes))):
         return
     told = list(share_alarms(snapshot))
     words, hints = ("; ".join(each[part] for each in told) for part in ("message", "hint"))

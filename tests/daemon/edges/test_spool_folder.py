@@ -9,6 +9,7 @@ import pytest
 from moot_protocol.errors import MalformedError, RefusedError
 from moot_protocol.limits import SPOOL_ANSWERS, SPOOL_ENTRY_BYTES
 from moot_protocol.spool import ANSWERS, COMMANDS, FOLDER, REFUSED, SNAPSHOT_FILE, TEMPORARY, command_name
+from mootd.edges import spool_folder
 from mootd.edges.spool_folder import _written_ns, close_spool_folders, make_spool, opened_spool, standing_of
 
 NOW_MS = 1_700_000_000_000
@@ -173,3 +174,19 @@ def test_how_a_spool_stands(workspace: Path) -> None:
     assert standing.snapshot_ms is not None
     assert standing.problem == ""
     assert "not there" in standing_of(workspace / "nowhere").problem
+
+
+@pytest.mark.timeout(5)
+def test_a_pipe_that_takes_a_command_s_place_meanwhile_holds_nobody_up(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(workspace / FOLDER / COMMANDS / "pipe")
+    with opened_spool(workspace) as spool:
+        checks = iter([lambda _: None, spool_folder._check_ordinary])  # the first look was at something else
+
+        def check(status: os.stat_result) -> None:
+            next(checks)(status)
+
+        monkeypatch.setattr(spool_folder, "_check_ordinary", check)
+        with pytest.raises(MalformedError):
+            spool.read("pipe")

@@ -51,6 +51,16 @@ def test_a_label_that_this_town_added_is_taken_out_and_others_stay() -> None:
     assert (made.remove_labels, made.suggestions[0].there) == ([], "x")
 
 
+def test_what_an_earlier_rule_let_out_is_taken_out_and_what_anybody_wrote_there_since_stays() -> None:
+    stands = copy({"notes": "a", "labels": ["x", "y"], "title": "A"}, let_out=frozenset({"notes", "labels:x"}))
+    made = followed(stands, {}, {"notes", "labels", "title", "status"})
+    assert (made.values, made.remove_labels, made.suggestions) == ({"notes": None}, ["x"], [])
+    theirs = stands._replace(foreign={field: [THEIRS._replace(value="x")] for field in ("notes", "labels")})
+    assert followed(theirs, {}, {"notes", "labels", "title", "status"}).is_empty
+    cleared = copy({"status": "open"}, let_out=frozenset({"status", "notes"}))
+    assert followed(cleared, {}, {"notes", "labels", "title", "status"}).is_empty
+
+
 def test_imported_comments_without_an_id_are_added_once_by_what_they_say() -> None:
     first, second = {"author": "a", "text": "x"}, {"author": "a", "text": "y", "created_at": "2026-01-01T00:00:00Z"}
     made = followed(copy({}, comments=frozenset({("a", None, "x")})), {"comments": [first, second]})

@@ -2,7 +2,9 @@
 
 import pytest
 
+from moot_protocol.charter import Admission, End, admission_draft
 from moot_protocol.crypto import SeedSigner
+from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_testkit.carrying import joined, plane_of
 from moot_testkit.federating import (
@@ -20,11 +22,13 @@ from moot_testkit.federating import (
 from moot_testkit.feeds import seed
 from moot_testkit.town import Member
 from mootd.engine.former import OwnTown, former_replicas, is_over, line_of
+from mootd.engine.membership import append_end
 from mootd.engine.recovering import recover
 from mootd.engine.removing import remove_town, retire
 from mootd.engine.rotating import rotate_town
 from mootd.engine.salvaging import salvage
 from mootd.engine.towns import keep_name, name_town
+from mootd.engine.unit import Unit
 
 
 def own(member: Member, plane: bytes, *keys: bytes) -> list[bool]:
@@ -54,6 +58,20 @@ def call(member: Member, plane: bytes, *, is_told: bool) -> None:
         member.commit(lambda unit: name_town(unit, row, "hill"))
     else:
         member.commit(lambda unit: keep_name(unit, row.town, "hill"))
+
+
+def claims(member: Member, plane: bytes, key: bytes) -> None:
+    """A member's town says, as one does that takes another key, that it took this one; and ends itself."""
+    row = plane_of(member, plane)
+
+    def claim(unit: Unit) -> None:
+        charter = unit.feed_number(row.number, row.town)
+        draft = admission_draft(key, Admission(key_text(key), Role.ADMIN), "")
+        unit.append(row.number, draft, feed=charter)
+        unit.seal()
+        append_end(unit, row, row.town, End(unit.feed(charter).n, unit.feed(charter).head, row.town))
+
+    member.commit(claim)
 
 
 @pytest.mark.parametrize("is_told", [None, True, False])
@@ -108,6 +126,64 @@ def test_another_town_that_takes_the_founder_s_place_has_a_line_of_its_own() -> 
     meet(plane, one, two)
     assert line(two, plane) == [town_key(two)]
     assert own(two, plane, town_key(one)) == [False]
+
+
+def test_nor_does_it_take_over_the_founder_s_line_where_it_had_another_key_itself() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    founder, guest = town_key(one), [town_key(two)]
+    two.commit(rotate_town)
+    guest.append(town_key(two))
+    meet(plane, one, two)
+    recovers(two, plane)
+    meet(plane, one, two)
+    assert (line(one, plane), line(two, plane)) == ([founder], guest[::-1])
+
+
+def test_of_two_towns_that_recover_in_turn_each_goes_on_with_its_own_line() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    ours, theirs = [town_key(one)], [town_key(two)]
+    two.commit(rotate_town)
+    theirs.append(town_key(two))
+    for turn, keys in ((one, ours), (two, theirs), (one, ours), (two, theirs)):
+        meet(plane, one, two)
+        recovers(turn, plane)
+        keys.append(town_key(turn))
+    meet(plane, one, two)
+    assert theirs[1] == theirs[2]  # it took the founder's place under the key that it had
+    for member in (one, two):
+        assert set(line(member, plane)) == set(ours if member is one else theirs)
+        assert line(member, plane)[0] == town_key(member)
+
+
+def test_a_further_machine_of_another_town_that_recovers_goes_on_with_that_town_s_line() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    further = machine(two, plane, one)
+    before = town_key(two)
+    recovers(further, plane)
+    meet(plane, one, two, further)
+    assert line(further, plane) == [town_key(further), before]
+    assert line(one, plane) == [town_key(one)]
+
+
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.WRITER])
+@pytest.mark.parametrize("way", ["founder", "rotated", "recovered"])
+def test_another_town_does_not_make_its_own_words_a_town_s_by_calling_its_key_what_came_after_it(
+    way: str, role: Role
+) -> None:
+    plane, (one, two) = federation(role)
+    keys = [town_key(one)]
+    if way == "rotated":
+        one.commit(rotate_town)
+    elif way == "recovered":
+        recovers(one, plane)
+    meet(plane, one, two)
+    claims(two, plane, town_key(one))
+    meet(plane, one, two)
+    assert own(one, plane, town_key(one), town_key(two)) == [True, False]
+    assert town_key(two) not in line(one, plane)
+    assert way != "recovered" or keys[0] in line(one, plane)
+    if way == "rotated":  # of two admins who say so nobody knows who is right; what others say doesn't matter
+        assert own(one, plane, keys[0]) == [role is not Role.ADMIN]
 
 
 def test_a_town_that_was_removed_and_whoever_removed_it_have_nothing_in_common() -> None:

@@ -17,14 +17,17 @@ from moot_testkit.federating import copy_of, federation, machine, machine_ticket
 from moot_testkit.feeds import seed
 from moot_testkit.town import Member
 from mootd.edges.clock import ManualClock
-from mootd.engine import leases
+from mootd.edges.entropy import SeededEntropy
+from mootd.engine import layout, leases
 from mootd.engine.editor import Editor
 from mootd.engine.leases import Held, LeaseView, acquire, fenced, release, renew, view_in
 from mootd.engine.log import FeedRow
 from mootd.engine.recovering import recover
+from mootd.engine.removing import retire
 from mootd.engine.rotating import rotate_town
 from mootd.engine.salvaging import salvage
 from mootd.engine.unit import Unit
+from mootd.store.port import Table
 
 R = TypeVar("R")
 NAME = "scrub"
@@ -353,6 +356,73 @@ def test_a_machine_and_its_copy_do_not_both_hold_what_their_key_held() -> None:
     assert code(lambda: took(copy)) is Code.CONFLICT
 
 
+def clone_of(member: Member) -> Member:
+    """A copy of a machine, which makes keys of its own from now on."""
+    made = copy_of(member)
+    made.keys._entropy = SeededEntropy(b"of the copy")
+    return made
+
+
+def test_once_the_original_has_another_key_what_it_held_is_its_own_alone_and_not_its_copy_s() -> None:
+    plane, (ada,) = federation()
+    took(ada)
+    copy = clone_of(ada)
+    copy.commit(lambda unit: salvage(unit, is_copy=True))
+    meet(plane, ada, copy)
+    ada.commit(rotate_town)
+    meet(plane, ada, copy)
+    assert (is_here(ada), is_here(copy)) == (True, False)
+    assert code(lambda: took(copy)) is Code.CONFLICT
+    earlier = clone_of(copy)  # by a release that noted of a copy only that the town's key isn't its own
+    earlier.commit(lambda unit: unit.transaction.delete(Table.META, layout.SHARED_KEYS))
+    assert not is_here(earlier)
+    assert took(ada) == Token(2, ada.id)
+
+
+def test_nor_is_it_a_copy_s_that_nobody_noticed_before_the_original_had_another_key() -> None:
+    plane, (ada,) = federation()
+    took(ada)
+    clone = clone_of(ada)
+    ada.commit(rotate_town)
+    meet(plane, ada, clone)
+    clone.commit(salvage)
+    assert (is_here(ada), is_here(clone)) == (True, False)
+
+
+def test_a_further_machine_s_copy_does_not_hold_what_that_takes_anew_once_it_has_joined_again() -> None:
+    plane, (ada,) = federation()
+    bob = machine(ada, plane)
+    took(bob)
+    copy = clone_of(bob)
+    copy.commit(lambda unit: salvage(unit, is_copy=True))
+    joined(copy, machine_ticket(ada, plane).ticket)
+    meet(plane, ada, bob, copy)
+    ada.commit(rotate_town)
+    meet(plane, ada, bob, copy)
+    for each in (bob, copy):
+        joined(each, machine_ticket(ada, plane).ticket)
+    meet(plane, ada, bob, copy)
+    assert (is_here(bob), is_here(copy)) == (True, False)
+    assert code(lambda: took(copy)) is Code.CONFLICT
+    assert took(bob) == Token(2, bob.id)
+
+
+def test_what_a_copy_took_after_it_was_made_a_machine_of_its_own_goes_on_under_its_next_key() -> None:
+    plane, (ada,) = federation()
+    bob = machine(ada, plane)
+    copy = clone_of(bob)
+    copy.commit(lambda unit: salvage(unit, is_copy=True))
+    joined(copy, machine_ticket(ada, plane).ticket)
+    meet(plane, ada, bob, copy)
+    assert took(copy) == Token(1, copy.id)
+    meet(plane, ada, bob, copy)
+    ada.commit(lambda unit: retire(unit, plane_of(ada, plane), copy.id))
+    meet(plane, ada, bob, copy)
+    joined(copy, machine_ticket(ada, plane).ticket)
+    meet(plane, ada, bob, copy)
+    assert is_here(copy)
+
+
 def test_towns_that_share_a_ledger_go_on_with_leases_of_their_own() -> None:
     plane, (ada, bea) = federation(Role.ADMIN)
     took(ada)
@@ -382,3 +452,6 @@ def test_what_a_key_with_two_histories_held_neither_of_its_two_machines_holds() 
     meet(plane, ada, further, clone)
     assert (is_here(further), is_here(clone)) == (False, False)
     assert code(lambda: took(further)) is Code.CONFLICT
+    for each in (further, clone):  # salvaged by a release that noted nothing of it
+        each.commit(lambda unit: unit.transaction.delete(Table.META, layout.SHARED_KEYS))
+    assert (is_here(further), is_here(clone)) == (False, False)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from moot_protocol.charter import Admission, admission_draft
+from moot_protocol.crypto import SeedSigner
 from moot_protocol.ids import KEY_BEGINNING_CHARS, key_text
 from moot_protocol.kinds import Role
 from moot_protocol.listing import Filter
@@ -23,12 +24,16 @@ from moot_protocol.requests import (
     Stats,
 )
 from moot_protocol.transfer_requests import Export
+from moot_testkit.carrying import plane_of
 from moot_testkit.documents import SHARED, share, towns_sharing
 from moot_testkit.engine import Desk, town_of
+from moot_testkit.federating import federation, meet, write
+from moot_testkit.feeds import seed
 from moot_testkit.planes import create_on
 from mootd.engine import layout, origins
 from mootd.engine.charters import towns_of
 from mootd.engine.origins import ORIGIN
+from mootd.engine.recovering import recover
 from mootd.engine.removing import remove_town
 from mootd.engine.state import TOWN_KEY
 from mootd.engine.towns import keep_name
@@ -229,3 +234,13 @@ def test_a_machine_of_the_same_town_is_no_other_town(monkeypatch: pytest.MonkeyP
     assert ORIGIN not in two.show("mt-a")
     assert [issue["id"] for issue in two.ask(Ready()).issues] == ["mt-a"]
     assert two.ask(Stats())["total"] == 1
+
+
+def test_what_a_machine_s_town_wrote_under_a_key_that_was_replaced_is_no_other_town_s_either() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    write(one, plane)
+    meet(plane, one, two)
+    before = one.id
+    one.commit(lambda unit: recover(unit, plane_of(one, plane), SeedSigner(seed("town 0 recovery"))))
+    with one.replica.read() as reader:
+        assert before not in {row.author for row in origins.Origins(one.replica, reader).foreign.values()}

@@ -1,6 +1,5 @@
 """Linked copies on shared planes: what goes, what stays, how they follow, and that nothing is written back."""
 
-import copy
 from typing import Any
 
 import pytest
@@ -9,50 +8,23 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.kinds import Role
 from moot_protocol.listing import IssueDoc
 from moot_protocol.requests import AddComment, Delete, InitProject
-from moot_protocol.share_requests import FollowShare, Share, Shares, Unshare
+from moot_protocol.share_requests import FollowShare, Share, Unshare
 from moot_testkit import documents
 from moot_testkit.documents import SHARED, share, towns_sharing
 from moot_testkit.engine import PROJECT, Desk, imported
+from moot_testkit.linked import HIDDEN, begin, copies, shares, step, two_towns
 from mootd.engine import layout, sharing
 from mootd.engine.charters import towns_of
+from mootd.engine.copies import ACTOR
 from mootd.engine.editor import Editor
 from mootd.engine.log import LogReader
-from mootd.engine.removing import remove_town, retire
-from mootd.engine.rotating import rotate_town
-from mootd.engine.salvaging import salvage
-from mootd.engine.sharing import Part, follow, sources
+from mootd.engine.removing import remove_town
 from mootd.store.port import Table
-
-HIDDEN = "Zanzibar"
 
 
 @pytest.fixture
 def towns() -> list[Desk]:
-    """Ada's town, with a project at home, and bea's."""
-    ada, bea = towns_sharing("ada", "bea")
-    ada.do(InitProject(actor="alice", prefix=PROJECT))
-    ada.create("mt-one", title="One", description=f"{HIDDEN} texts", labels=("api", "private:x"), assignee="alice")
-    return [ada, bea]
-
-
-def begin(desk: Desk, name: str = "mt-one", **parts: Any) -> dict[str, Any]:
-    if not parts.keys() & {"label", "project"}:
-        parts["id"] = name
-    return desk.do(Share(actor="alice", to=SHARED, **parts))
-
-
-def shares(desk: Desk) -> list[dict[str, Any]]:
-    return desk.ask(Shares())
-
-
-def step(desk: Desk) -> int:
-    """What the daemon does after commits."""
-    with desk.replica.transaction() as unit:
-        return follow(unit, lambda shared: sources(unit, shared))
-
-
-def copies(desk: Desk) -> list[str]:
-    return [copy["copy"] for each in shares(desk) for copy in each["copies"]]
+    return two_towns()
 
 
 def copy_of(desk: Desk) -> str:
@@ -196,7 +168,7 @@ def test_of_two_copies_that_were_made_at_the_same_time_one_is_withdrawn(towns: l
     first = copy_of(ada)
     ada.create("shared-two", project="shared")
     with ada.replica.transaction() as unit:  # as another machine would have, without sight of the first
-        editor = Editor(unit, ada.replica.ledger.number, "copy", f"{made['share']}/mt-one", sharing.ACTOR)
+        editor = Editor(unit, ada.replica.ledger.number, "copy", f"{made['share']}/mt-one", ACTOR)
         editor.add("issue", "shared-two")
         editor.save()
     step(ada)
@@ -399,101 +371,3 @@ def test_what_keeps_a_machine_from_sharing_is_told_with_what_to_do(towns: list[D
     with pytest.raises(RefusedError, match="is a copy") as raised:
         begin(ada)
     assert "moot salvage" in raised.value.hint
-
-
-# -- Where the machine has another key ---------------------------------------------------------------------------
-def rotated(desk: Desk) -> None:
-    with desk.replica.transaction() as unit:
-        rotate_town(unit)
-
-
-def part(desk: Desk) -> Part:
-    with desk.replica.transaction() as unit:
-        (shared,) = sharing.shares_of(unit.entities(), desk.replica.planes.values())
-        return sharing.part_in(unit, desk.replica, shared)
-
-
-def test_copies_follow_their_sources_on_under_the_machine_s_new_key(towns: list[Desk]) -> None:
-    ada, bea = towns
-    begin(ada, redact="-issue:private")
-    rotated(ada)
-    ada.update("mt-one", title="Two")
-    assert part(ada) is Part.TAKES_OVER
-    assert step(ada) == 1
-    assert part(ada) is Part.FOLLOWS
-    assert shares(ada)[0]["is_here"]
-    share(ada, bea)
-    assert as_seen(ada, bea)["title"] == "Two"
-    ada.update("mt-one", add_labels=("private",))
-    assert step(ada) == 1
-    assert copies(ada) == []
-
-
-def test_what_became_private_meanwhile_is_withdrawn_when_the_new_key_takes_over(towns: list[Desk]) -> None:
-    ada, _ = towns
-    begin(ada, redact="-issue:private")
-    ada.update("mt-one", add_labels=("private",))
-    rotated(ada)
-    with ada.replica.transaction() as unit:
-        assert follow(unit, lambda shared: ()) == 1
-    assert copies(ada) == []
-
-
-def test_what_was_written_into_a_copy_under_the_former_key_is_no_suggestion(towns: list[Desk]) -> None:
-    ada, _ = towns
-    begin(ada)
-    rotated(ada)
-    ada.update("mt-one", title="Two")
-    step(ada)
-    (told,) = shares(ada)[0]["copies"]
-    assert (told["state"], told["suggestions"]) == ("in_step", [])
-
-
-def test_a_share_whose_follower_can_write_no_more_waits_for_a_person_on_every_other_machine(towns: list[Desk]) -> None:
-    ada, _ = towns
-    made = begin(ada)
-    other = Desk("other", ada.clock).join(ada)
-    ada.receive(other.batches())
-    with ada.replica.transaction() as unit:
-        editor = Editor(unit, ada.replica.ledger.number, "share", made["share"], "bob")
-        editor.set("follower", other.replica.id)
-        editor.save()
-    assert part(ada) is Part.NONE
-    with ada.replica.transaction() as unit:
-        retire(unit, ada.replica.ledger, other.replica.id)
-    assert part(ada) is Part.ORPHANED
-    assert step(ada) == 0
-    ada.do(FollowShare(actor="alice", share=made["share"]))
-    assert part(ada) is Part.FOLLOWS
-    ada.do(Unshare(actor="alice", id="mt-one"))
-    assert part(ada) is Part.NONE
-
-
-def test_what_was_followed_under_a_key_with_two_histories_is_taken_over_after_a_salvage(towns: list[Desk]) -> None:
-    ada, _ = towns
-    begin(ada, label="api")
-    (clone,) = documents.copies([ada])
-    clone.keys = copy.deepcopy(ada.keys)
-    clone.reopen()
-    ada.create("mt-mine", labels=("api",))
-    clone.create("mt-theirs")
-    ada.receive(clone.batches())
-    assert step(ada) == 0
-    with ada.replica.transaction() as unit:
-        salvage(unit)
-    assert part(ada) is Part.TAKES_OVER
-    step(ada)
-    assert part(ada) is Part.FOLLOWS
-
-
-def test_a_copy_leaves_shares_to_its_original_while_that_can_follow(towns: list[Desk]) -> None:
-    ada, _ = towns
-    begin(ada)
-    (clone,) = documents.copies([ada])
-    clone.keys = copy.deepcopy(ada.keys)
-    clone.reopen()
-    with clone.replica.transaction() as unit:
-        salvage(unit, is_copy=True)
-    clone.update("mt-one", title="Two")
-    assert part(clone) is Part.NONE
-    assert step(clone) == 0

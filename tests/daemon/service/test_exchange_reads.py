@@ -41,6 +41,7 @@ from mootd.engine.reached import note_reached
 from mootd.exchange.progress import MOST_PROBLEMS, Progress
 from mootd.exchange.steadiness import MANY
 from mootd.remotes import Alarm, RefAlarm
+from mootd.service import exchange_reads
 from mootd.service.exchange_reads import EXCHANGE_READS, MOST_ALARMS, ExchangeView, queue_alarms, remote_checks
 
 URL = "https://ada@example.org/town.git"
@@ -483,3 +484,15 @@ def test_the_doctor_is_told_which_remotes_give_alarms() -> None:
         ),
         "remote origin gives no alarm": ("foreign, went back", "see `moot status`"),
     }
+
+
+def test_what_was_never_published_waits_for_the_remote_and_for_no_member(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("members are asked about what was published alone")
+
+    monkeypatch.setattr(exchange_reads, "awaited", never)
+    api = make_api()
+    add(api)
+    put(api.member, 1, count=OUTBOX_FRAMES * 8 // 10)
+    (shown,) = api.call(OutboxInfo())
+    assert (shown["is_nearly_full"], "awaited" in shown) == (True, False)

@@ -164,6 +164,7 @@ def test_a_town_is_removed_by_its_name_wherever_it_is(shared: tuple[bytes, Membe
     (removed,) = done["planes"]
     assert (removed["plane"], set(removed["replicas"])) == ("ledger", {key_text(two.id), key_text(further.id)})
     assert removed["epoch"] == epoch(api, plane) != before
+    assert done["dropped"] == []
     with pytest.raises(RefusedError, match="there is no town nobody on plane"):
         api.call(RemoveTown(actor="ada", town="nobody"))
     send(one, two, plane)
@@ -213,7 +214,11 @@ def test_what_a_removal_would_drop_is_told_of_all_planes_at_once(hurried: tuple[
         assert told.code is Code.CONFLICT
         for name in names:
             assert f"1 batch waits on plane {name} for the clock" in told.message
-    assert [plane["plane"] for plane in api.call(RemoveTown(actor="ada", town=town, drop=True))["planes"]] == names
+    done = api.call(RemoveTown(actor="ada", town=town, drop=True))
+    assert [plane["plane"] for plane in done["planes"]] == names
+    assert [(each["plane"], each["branches"], each["waiting"]) for each in done["dropped"]] == [
+        (name, [], 1) for name in names
+    ]
     told = refusal(lambda: api.call(RemoveTown(actor="ada", town=town)))
     assert told.message == f"{town} is removed already"
 

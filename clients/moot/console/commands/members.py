@@ -8,6 +8,7 @@ from moot.console import exits
 from moot.console import issue_lines as lines
 from moot.console.amounts import several
 from moot.console.command import Command, Context
+from moot.console.commands.recovery import dropped_words
 from moot.console.confirm import confirmed
 from moot.console.context import answer, note
 from moot.console.membership_lines import named, replica_rows, town_rows
@@ -81,6 +82,8 @@ def _removed(context: Context, done: dict[str, Any]) -> Iterator[str]:
         else:
             yield confirmed(context, f"Removed town {town} from plane {where}: {replicas} ended, {events} of them stay")
             yield f"  The plane has a new key: epoch {lines.text_of(plane, 'epoch')}"
+    for dropped in done["dropped"]:
+        yield f"  {'Would drop' if is_dry else 'Dropped'} what is nowhere else, {dropped_words(dropped)}"
     if is_dry:
         yield from (f"  {line}" for line in (*STILL_READS, NO_WAY_BACK))
 

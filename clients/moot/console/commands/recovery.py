@@ -66,10 +66,10 @@ def _recovered(context: Context, done: dict[str, Any]) -> Iterator[str]:
         where = f" of {lines.text_of(done, 'plane')}" if others else ""
         yield f"  New epoch {lines.text_of(done, 'epoch')}{where}"
     for dropped in done["dropped"]:
-        yield f"  Dropped {_dropped(dropped)}"
+        yield f"  Dropped {dropped_words(dropped)}"
 
 
-def _dropped(dropped: dict[str, Any]) -> str:
+def dropped_words(dropped: dict[str, Any]) -> str:
     """What counts no more of one machine, and is nowhere else."""
     parts = [
         f"{several(each['events'], 'event')} of history {lines.text_of(each, 'branch')[:BRANCH_SHOWN]}"

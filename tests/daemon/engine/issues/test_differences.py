@@ -8,6 +8,7 @@ from moot_protocol.action_requests import Diff
 from moot_protocol.errors import Code
 from moot_protocol.requests import Close, Delete, Undelete
 from moot_testkit.engine import START_MS, Desk
+from mootd.engine.issues import differences
 
 STEP_MS = 1000
 
@@ -66,3 +67,9 @@ def test_only_some_issues_can_be_asked_for(desk: Desk) -> None:
 
 def test_times_come_in_their_order(desk: Desk) -> None:
     assert desk.refusal(Diff(before=2, after=1)) is Code.INVALID
+
+
+def test_what_only_follows_from_other_changes_is_none_itself() -> None:
+    old = {"title": "a", "updated_at": "1", "_missing": ["notes"], "_erased": []}
+    new = {"title": "a", "updated_at": "2", "_missing": [], "_erased": ["notes"]}
+    assert differences._changes(old, new) == []
