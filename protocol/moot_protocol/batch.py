@@ -7,8 +7,14 @@ r"""Batches: the events one author commits at once on one plane, under one signa
     batch     = [1, header, signature, [[skeleton, values], …]]
                 (values that are absent are the 32 bytes of their hash, as extension type 1)
 
-Decoding checks size, version, structure and signature, in this order; causality (does it follow its predecessor?) is
-the reader's to check, who has the predecessor. Bytes are kept exactly as received.
+`first` is 1 or more and `count` 1 to 256, `first` at most 2⁶⁴ − 1 − `count`; `prev` is zeros where `first` is 1, and
+nowhere else. Up to 1,024 further authors stand in any order, none twice and never the batch's own; they need not be
+points of the curve. Times ascend strictly from event to event; `hlc_last` is the last one's. The whole takes up to
+98,304 bytes.
+
+`decode_batch` checks size, version, structure, the root (`bad_hash`) and the signature (`bad_signature`), in this
+order; `decode_signed` the signature before the events, and so before the root. Causality (does it follow its
+predecessor?) is the reader's to check, who has the predecessor. Bytes are kept exactly as received.
 """
 
 from collections.abc import Callable, Sequence
@@ -148,7 +154,7 @@ def decode_batch(data: bytes, *, verify: bool = True) -> Batch:
         verify: False only for bytes whose signature this replica has verified before.
 
     Raises:
-        MalformedError: with the code of the first check that fails: size, version, structure, signature.
+        MalformedError: with the code of the first check that fails: size, version, structure, root, signature.
     """
     outline = _outline_of(data)
     batch = decode_events(outline)

@@ -4,8 +4,11 @@ r"""Certificates: a town's word that a key is one of its replicas, with a role, 
     signature   = Ed25519("moot/cert/1\0" ‖ body), by the town key or one of its invite keys
     certificate = [body, signature, signer32]
 
-It is the value of key `certificate` in the first event of a replica's feed. What stands here shows that `signer`
-signed; whether that signer may speak for the town is a matter of the town's charter (`acceptance.py`).
+It is the value of key `certificate` in the first event of a replica's feed. Town, subject and signer are keys that may
+be certified (`crypto.py`), and the subject isn't the town. What stands here shows that `signer` signed; whether that
+signer may speak for the town is a matter of the town's charter (`acceptance.py`). Nor does it show here that the
+subject is neither founder nor recovery key, whose feeds are charters, and the town not the recovery key, which has no
+replicas: `genesis.py` names those.
 """
 
 from typing import Any, Final

@@ -15,9 +15,15 @@ when its values don't decode or are not what its kind asks for. Layout, one row 
 | `invite`      | the invite key       | `close`       | `[subject key, …]`: who counts                        |
 | `epoch`       | its 8 bytes in hex   | `epoch`       | `[sealed predecessors, [[recipient key, wrap], …]]`   |
 
-Keys stand in entities as `ids.key_text`. An `end` names the town its author belongs to: the author itself where that is
-a town's charter, so that it can act on nothing of another kind or town. A charter ends itself with an `end` that is
-the first event of its batch and names the event right before it; the ends of the town's replicas stand before that.
+Keys stand in entities as `ids.key_text`: unpadded base64url, 43 characters, the unused bits of the last one zero. A
+first event (`genesis`, `charter`, `certificate`) writes this key and no other. Any other event may write or remove
+further keys beside its own, with values of any kind; but where one of its kind's own keys has a value that is none (an
+odd `close` beside an `invite`), all of it is void. Names have 1 to 192 bytes without control characters, as entities
+do.
+
+An `end` names the town its author belongs to: the author itself where that is a town's charter, so that it can act on
+nothing of another kind or town. A charter ends itself with an `end` that is the first event of its batch and names the
+event right before it; the ends of the town's replicas stand before that.
 
 An `invite` whose town is the inviting one lets in replicas of it. One whose town is zeros lets in any other town (more
 than one, while it is open), one that names another town lets in that town. A town that comes with an invite proves it
@@ -26,9 +32,10 @@ in the first event of its charter, by the invite key's signature
     proof = Ed25519("moot/charter/1\0" ‖ [plane16, town key])
 
 so nobody can bring in a town whose name they only know; the town's replicas are certified by its own key, as ever. An
-invite's role is writer or reader, its expiry is in milliseconds since 1970 (0 for none), and its HPKE key is what plane
-keys are wrapped for while it is open. The first `invite` and the first `close` of an invite key hold, whatever comes
-after; a close names the replicas, or the towns, that count.
+invite's role is writer or reader, its expiry is in milliseconds since 1970 (0 for none, below 2⁴⁸, else the event is
+void), and its HPKE key is what plane keys are wrapped for while it is open. A close's keys ascend, each once. The first
+`invite` and the first `close` of an invite key hold, whatever comes after; a close names the replicas, or the towns,
+that count.
 
 An `admission` lets in another town as admin, writer or reader. What it gave stays given: a later one may raise the role
 and change the name, and nothing takes it back but the removal of the town, by an `end` of its charter. An admission of

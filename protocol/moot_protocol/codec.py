@@ -1,8 +1,10 @@
 """Canonical MessagePack: one value has exactly one encoding, and decoding accepts no other.
 
-Shortest forms only, floats as finite float64, maps with text keys in ascending order and no duplicates, no extension
-types but those a caller names. Canonicity is checked by encoding what was decoded and comparing bytes, which covers
-every one of these rules at the speed of the encoder.
+Shortest forms only, floats as finite float64 (−0.0 is one, beside 0.0), maps with text keys in ascending order of their
+bytes and no duplicates, no extension types but those a caller names, text that is valid UTF-8, nothing behind the
+value. In an event's values 16 arrays and maps may stand in one another, the `[salt, …]` array counted. Canonicity is
+checked by encoding what was decoded and comparing bytes, which covers every one of these rules at the speed of the
+encoder.
 """
 
 import math

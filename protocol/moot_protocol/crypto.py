@@ -1,8 +1,14 @@
 """Ed25519 as Moot uses it: every signature covers a domain string, every certified key is canonical.
 
-OpenSSL accepts public keys that are not canonical, of small or of mixed order; other implementations don't, or answer
-differently about what such a key has signed (with or without the cofactor). Replicas must agree about what is signed,
-so only keys of the prime-order subgroup are certified (RFC 8032, section 5.1.3, and 5.1.7 where both answers agree).
+    a signature R ‖ S by the key A over M holds:  S < L, and the encoding of [S]B − [k]A is R, byte for byte
+    k = SHA512(R ‖ A ‖ M), L = the order of the base point B; numbers little-endian, as in RFC 8032, section 5.1
+
+That is without the cofactor: whoever verifies as RFC 8032 says first (5.1.7, [8][S]B = [8]R + [8][k]A) takes for a
+signature what isn't one here, even by an ordinary key, whose owner has added a point of small order to R.
+
+OpenSSL accepts public keys that are not canonical, of small or of mixed order; others don't. Replicas must agree about
+what is signed, so only keys of the prime-order subgroup in their canonical encoding are certified: y below 2²⁵⁵ − 19, a
+point of the curve, no sign where x is 0 (section 5.1.3), not the neutral element, and [L]A is the neutral element.
 """
 
 from functools import lru_cache

@@ -4,9 +4,23 @@
     values   = [salt16, value, …]              one per change that doesn't remove, in order
     leaf     = SHA256(0x00 ‖ SHA256(skeleton) ‖ SHA256(values))
 
-Keys stand in ascending order, each once. `over` names the writes a change supersedes, each as
-`[author index, n, first 8 bytes of its leaf]`. What merges and what is accepted depends on skeletons and hashes
-alone; values that are absent, malformed or too large are shown as missing and change nothing else.
+Lengths are those of UTF-8, in bytes:
+
+| part     | what it may be                                                                                     |
+|----------|----------------------------------------------------------------------------------------------------|
+| `hlc`    | 1 to 2⁶⁴ − 1: milliseconds since 1970 times 65,536, plus a counter                                 |
+| `actor`  | 0 to 255 bytes of any text, control characters included                                            |
+| `kind`   | 1 to 32 characters of ASCII from `!` to `~`                                                        |
+| `entity` | 1 to 192 bytes without U+0000 to U+001F and U+007F to U+009F                                       |
+| changes  | 1 to 128; keys are 1 to 64 characters of ASCII from `!` to `~`, and stand in ascending order       |
+| `over`   | up to 1,024 times `[author index, n, leaf8]`, in any order, also twice, also of what nobody has    |
+
+`over` names the writes that a change supersedes: author index 0 is the batch's own author, i is the i-th of its further
+authors; n is 1 or more; leaf8 is the first 8 bytes of the write's leaf. A skeleton takes up to 65,536 bytes.
+
+What merges and what is accepted depends on skeletons and hashes alone. Values that are absent, not canonical, nested
+too deeply (`codec.py`) or not one for each change that doesn't remove are missing, all of them, and so are those that
+with their skeleton take more than 65,536 bytes: they are shown as missing and change nothing else.
 """
 
 from collections.abc import Mapping, Sequence

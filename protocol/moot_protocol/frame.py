@@ -5,10 +5,13 @@ r"""Frames: what remotes carry. A message of a session, compressed, padded and s
     bound     = "moot/frame/1\0" ‖ [1, topic, epoch, nonce]
     plaintext = form (0 as it is, 1 zstd) ‖ length of the body (4 bytes, big-endian) ‖ body ‖ zeros
 
-The zeros bring the plaintext to a length of Padmé (Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and
-Communication with PURBs", 2019), and to no other. A receiver checks in the order size, version, structure, key, seal,
-padding, decompression: nothing that a stranger wrote reaches the decompressor, and what a member wrote comes to no
-more than 50 times its size and 16 MiB.
+The zeros bring the plaintext from its length n, form and length of the body included, to the next length of Padmé
+(Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs", 2019), and to no other:
+
+    e = ⌊log₂ n⌋,  z = e − ⌊log₂ e⌋ − 1,  padded(n) = n rounded up to a multiple of 2ᶻ      (22 → 22, 33 → 36)
+
+A receiver checks in the order size, version, structure, key, seal, padding, decompression: nothing that a stranger
+wrote reaches the decompressor, and what a member wrote comes to no more than 50 times its size and 16 MiB.
 """
 
 import sys

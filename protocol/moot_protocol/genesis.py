@@ -3,9 +3,11 @@ r"""The genesis: the document a plane begins with, and whose hash is the plane's
     genesis = [1, kind, town32, recovery32, name, nonce16]
     plane16 = SHA256("moot/plane/1\0" ‖ genesis)[:16]
 
-It names the founder's town key, which certifies and admits, and an offline recovery key, which may replace it. It is
-the value of key `genesis` in the first event of the founder's charter, and holds by its hash: whoever has the plane's
-id needs nobody's word for who founded it.
+It names the founder's town key, which certifies and admits, and an offline recovery key, which may replace it: two keys
+that may be certified (`crypto.py`), never one. The recovery key's charter admits and ends; it has no replicas, and its
+invites let in nobody. Kinds are `ledger`, `operational` and `federation`; the name has 1 to 192 bytes without control
+characters (`ids.entity_problem`). The genesis is the value of key `genesis` in the first event of the founder's
+charter, and holds by its hash: whoever has the plane's id needs nobody's word for who founded it.
 """
 
 from enum import StrEnum

@@ -1,6 +1,8 @@
 """Merkle trees as in RFC 9162, section 2.1: leaves in order, left subtree the largest power of two below the count.
 
-The root of a batch is signed; an inclusion proof shows that one event stands at one position under it.
+The root of a batch is signed; an inclusion proof shows that one event stands at one position under it. A node is
+SHA256(0x01 ‖ left ‖ right); what a leaf is stands in `event.py`. A path has exactly as many hashes as its position asks
+for: where a level's last node has no sibling it moves up alone, and the path holds nothing for it.
 """
 
 from collections.abc import Sequence

@@ -8,7 +8,9 @@ and `path` the Merkle proof of it (RFC 9162, from the leaf upwards); `header` an
 `certificate` is `[body, signature, signer]`, or empty where the author is a town's key itself; `genesis` is the
 document that the plane is named after. `further` holds what the certificate rests on, upwards: nothing where the
 founder's town key signed it; the one `signed` of the charter's event that made the invite, where an invite key did; and
-for any other town how it was let in, step by step, up to the founder or the recovery key (`proof_chain.py`).
+for any other town how it was let in, step by step, up to the founder or the recovery key (`proof_chain.py`). There are
+at most 64 steps, and none that nothing rests on. A replica's first event is the certificate that stands in the proof;
+of a reader that is all a proof can show. All checks in their order: `docs/proofs.md`.
 
 Whoever knows the plane's id by other means and verifies a proof knows that a key signed this event which a town
 certified for this plane, by itself or through an invite, and that the founder let in that town, or somebody whom it let

@@ -8,7 +8,9 @@ says is used. The steps stand in the order in which they are needed, upwards fro
   `admission` in the charter of an admin; or the town's own `charter` event, which proves the invite it came with, and
   that `invite` in the charter of an admin.
 
-The plane's genesis names founder and recovery key, so nothing above them has to be shown.
+The plane's genesis names founder and recovery key, so nothing above them has to be shown. Neither is a replica; the
+recovery key has none and invites nobody. No town stands among those that let it in, and no replica among those that let
+in its town.
 """
 
 from collections.abc import Iterator, Sequence

@@ -27,6 +27,7 @@ else:
 FOLDER = Path(__file__).resolve().parents[1] / "vectors"
 SUBJECTS = [
     "event", "batch", "erase", "certificate", "charter", "proof", "frontier", "record", "frame", "epoch", "ticket",
+    "values", "towns", "refused",
 ]  # fmt: skip
 
 
@@ -83,19 +84,23 @@ class Reader:
             return {0xC0: None, 0xC2: False, 0xC3: True}[mark]
         number = self.number({
             0xC4: "B", 0xC5: "H", 0xC6: "I", 0xC7: "B", 0xCB: "d", 0xCC: "B", 0xCD: "H", 0xCE: "I", 0xCF: "Q",
-            0xD9: "B", 0xDC: "H",
+            0xD0: "b", 0xD1: "h", 0xD2: "i", 0xD3: "q", 0xD9: "B", 0xDA: "H", 0xDC: "H", 0xDE: "H",
         }[mark])  # fmt: skip
         match mark:
             case 0xC4 | 0xC5 | 0xC6:
                 value: Any = {"bytes": self.take(number).hex()}
             case 0xC7:
                 value = {"ext": self.number("b"), "bytes": self.take(number).hex()}
-            case 0xD9:
+            case 0xCB:
+                value = {"float": repr(number)} if number.is_integer() else number
+            case 0xD9 | 0xDA:
                 value = self.text(number)
             case 0xDC:
                 value = self.items(number)
+            case 0xDE:
+                value = self.pairs(number)
             case _:
-                value = {"int": str(number)} if mark == 0xCF and number >= 2**53 else number
+                value = {"int": str(number)} if abs(number) >= 2**53 else number
         return value
 
     def items(self, size: int) -> list[Any]:
@@ -250,7 +255,7 @@ def test_a_certificate() -> None:
 def reached_root(skeleton: Any, values: Any, index: int, path: list[Any], header: Any, signature: Any) -> list[Any]:
     """The header whose root the path of an event leads to, and which its author signed."""
     head = Reader(data_of(header)).value()
-    reached = leaf(data_of(skeleton), sha256(data_of(values)).digest())
+    reached = leaf(data_of(skeleton), data_of(values) if "ext" in values else sha256(data_of(values)).digest())
     width, steps = head[4], iter(path)
     while width > 1:
         if index ^ 1 < width:
@@ -286,6 +291,26 @@ def test_a_proof(name: str) -> None:
         invited = urlsafe_b64encode(data_of(certificate[2])).decode().rstrip("=")
         assert (kind, entity, [change[0] for change in changes]) == ("invite", invited, ["invite"])
         assert Reader(data_of(made[1])).value()[1][:2] == ["writer", founding[2]]
+
+
+@pytest.mark.parametrize("name", vectors("towns"))
+def test_a_proof_through_towns_leads_from_one_signature_to_the_next(name: str) -> None:
+    vector = vectors("towns")[name]
+    *signed_event, certificate, genesis, further = vector["proof"]["decoded"][1:]
+    tops = {data_of(key) for key in Reader(data_of(genesis)).value()[2:4]}
+    head, *steps = (reached_root(*each) for each in (signed_event, *further))
+    plane = sha256(b"moot/plane/1\0" + data_of(genesis)).digest()[:16]
+    assert {data_of(each[1]) for each in (head, *steps)} == {plane}
+    town = data_of(head[2])
+    if certificate:
+        body = Reader(data_of(certificate[0])).value()
+        assert signed(data_of(certificate[2]), data_of(certificate[1]), b"moot/cert/1\0" + data_of(certificate[0]))
+        assert (data_of(body[1]), data_of(body[3])) == (plane, town)
+        town = data_of(body[2])
+    writers = [town, *(data_of(each[2]) for each in steps)]
+    assert writers[-1] in tops
+    above = [key for at, key in enumerate(writers) if key not in writers[:at]]
+    assert [key.hex() for key in above] == [vector["shows"]["town"], *vector["shows"]["let_in_by"]]
 
 
 def test_a_frontier() -> None:

@@ -1,43 +1,30 @@
 """Makes the golden vectors beside this file: `python tests/vectors/make.py` writes them anew.
 
-Everything is fixed here, seeds, salts and times included, so the bytes are the same wherever it runs.
+Everything is fixed, seeds, salts and times included, so the bytes are the same wherever it runs. What the subjects
+are made of stands in `tests/support/moot_testkit/vectors/`.
 """
 
 import json
+import sys
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from msgspec.msgpack import Ext, decode
+from msgspec.msgpack import decode
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from moot_protocol import siv
-from moot_protocol.batch import ZEROS, Batch, BatchBuilder, encode_batch
-from moot_protocol.certificate import CertificateBody, build_certificate
-from moot_protocol.charter import (
-    Admission,
-    End,
-    Invite,
-    admission_draft,
-    build_charter_proof,
-    certificate_draft,
-    charter_draft,
-    end_draft,
-    genesis_draft,
-    invite_draft,
-)
-from moot_protocol.clock import from_ms
+from moot_protocol.batch import ZEROS, encode_batch
 from moot_protocol.codec import encode
-from moot_protocol.crypto import SeedSigner
 from moot_protocol.digest import Digest, place_prefix, place_suffix, term
 from moot_protocol.epoch import build_epoch, epoch_from_value, open_epoch
-from moot_protocol.erasure import Erased, erasures
-from moot_protocol.event import Dot, Draft, Event, PlainDraft, Write
+from moot_protocol.event import Event
 from moot_protocol.fold import Placed, fold
 from moot_protocol.frame import FRAME_DOMAIN, epoch_id, open_frame, padded, seal
 from moot_protocol.frontier import Entry, Form, FrontierBody, build_frontier_message, summary
-from moot_protocol.genesis import PlaneKind, build_genesis, plane_id
+from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import Role
 from moot_protocol.proof import build_proof
 from moot_protocol.ticket import (
     TICKET_DOMAIN,
@@ -46,96 +33,40 @@ from moot_protocol.ticket import (
     Ticket,
     encode_ticket,
     invite_hpke_private,
-    invite_signer,
 )
 from moot_protocol.topics import sender_of, topic_of
+from moot_testkit.vectors import refused, towns, values
+from moot_testkit.vectors.form import packed, plain, shown
+from moot_testkit.vectors.scene import (
+    BY_ONE,
+    BY_TWO,
+    CHARTER,
+    CREATED,
+    ERASED,
+    GENESIS,
+    GUEST,
+    GUEST_INVITE_SEED,
+    GUEST_OPENED,
+    GUEST_PROVED,
+    GUEST_REMOVED,
+    GUESTS_ADMITTED,
+    INVITE,
+    INVITE_SEED,
+    INVITED,
+    ONE,
+    OPENING_ONE,
+    OPENING_THREE,
+    OPENING_TWO,
+    PLANE,
+    PROOF,
+    SEEDS,
+    THREE,
+    TOWN,
+    TWO,
+    certified,
+)
 
 FOLDER = Path(__file__).parent
-SEEDS = {
-    "town": b"\x01" * 32, "recovery": b"\x02" * 32, "replica one": b"\x03" * 32, "replica two": b"\x04" * 32,
-    "replica three": b"\x0e" * 32,
-}  # fmt: skip
-TOWN, RECOVERY, ONE, TWO, THREE = (SeedSigner(seed) for seed in SEEDS.values())
-INVITE_SEED = b"\x0d" * 32
-INVITE = invite_signer(INVITE_SEED)
-HPKE = b"\x05" * 32
-START = from_ms(1_767_225_600_000)
-GENESIS = build_genesis(PlaneKind.LEDGER, TOWN.public, RECOVERY.public, "rivertown", b"\x06" * 16)
-PLANE = plane_id(GENESIS)
-
-
-def salt(number: int) -> bytes:
-    """The salt of the vector's events, by number."""
-    return sha256(b"salt" + bytes([number])).digest()[:16]
-
-
-def sealed(key: SeedSigner, first: int, prev: bytes, hlc: int, *drafts: Draft | PlainDraft) -> Batch:
-    """A batch whose events are one tick apart."""
-    builder = BatchBuilder(PLANE, key.public, first, prev)
-    for i, draft in enumerate(drafts):
-        builder.add(draft, hlc + i, salt(first + i))
-    return builder.seal(key.sign)
-
-
-def dot(event: Event, key: SeedSigner) -> Dot:
-    """The name of an event."""
-    return Dot(key.public, event.n, event.leaf[:8])
-
-
-def certified(key: SeedSigner, by: SeedSigner = TOWN) -> list[bytes]:
-    """A certificate for a replica, by the town or an invite of it."""
-    return build_certificate(CertificateBody(1, PLANE, TOWN.public, key.public, HPKE, Role.WRITER), by)
-
-
-def issue(*writes: Write, actor: str = "alice") -> Draft:
-    """A change to the one issue of the vectors."""
-    return Draft("issue", "rt-0123456789ab", actor, writes)
-
-
-CHARTER = sealed(TOWN, 1, ZEROS, START, genesis_draft(GENESIS, "alice"))
-OPENING_ONE, OPENING_TWO = (
-    sealed(key, 1, ZEROS, START + 10, certificate_draft(certified(key), key.public, "alice")) for key in (ONE, TWO)
-)
-CREATED = sealed(
-    ONE, 2, OPENING_ONE.id, START + 20,
-    issue(Write("title", "Mend the bridge"), Write("status", "open"), Write("priority", 1)),
-    issue(Write("labels", "water")),
-    issue(Write("extra", {"name": "cost", "value": [1, -1, 2.5, None, True, b"\x00\xff", "Brücke"]})),
-)  # fmt: skip
-BY_TWO = sealed(
-    TWO, 2, OPENING_TWO.id, START + from_ms(1),
-    issue(Write("status", "closed", [dot(CREATED.events[0], ONE)]), Write("labels", "stone"), actor="bob/agent"),
-    issue(Write("labels", removes=True, over=[dot(CREATED.events[1], ONE)]), actor="bob/agent"),
-)  # fmt: skip
-BY_ONE = sealed(
-    ONE, 5, CREATED.id, START + from_ms(1) + 1, issue(Write("status", "blocked", [dot(CREATED.events[0], ONE)]))
-)
-(ERASURE,) = erasures(ONE.public, [Erased(each.n, each.leaf[:8]) for each in CREATED.events[::2]], "bob")
-ERASED = sealed(TWO, 4, BY_TWO.id, START + from_ms(2), ERASURE)
-INVITED = sealed(
-    TOWN, 2, CHARTER.id, START + 30,
-    invite_draft(invite_signer(b"\x0f" * 32).public, Invite(Role.READER, TOWN.public, 0, HPKE), "alice"),
-    invite_draft(INVITE.public, Invite(Role.WRITER, TOWN.public, 1_767_830_400_000, HPKE), "alice"),
-)  # fmt: skip
-OPENING_THREE = sealed(
-    THREE, 1, ZEROS, START + 40, certificate_draft(certified(THREE, INVITE), THREE.public, "carol"),
-    issue(Write("labels", "timber"), actor="carol"),
-)  # fmt: skip
-GUEST = SeedSigner(b"\x10" * 32)
-GUEST_INVITE_SEED = b"\x11" * 32
-GUEST_INVITE = invite_signer(GUEST_INVITE_SEED)
-PROOF = build_charter_proof(PLANE, GUEST.public, GUEST_INVITE)
-GUESTS_ADMITTED = sealed(
-    TOWN, 4, INVITED.id, START + 50,
-    invite_draft(GUEST_INVITE.public, Invite(Role.WRITER, ZEROS, 0, HPKE), "alice"),
-    admission_draft(GUEST.public, Admission("hilltown", Role.ADMIN), "alice"),
-)  # fmt: skip
-GUEST_OPENED = sealed(GUEST, 1, ZEROS, START + 60, charter_draft(GUEST.public, "hilltown", "dave"))
-GUEST_PROVED = sealed(GUEST, 1, ZEROS, START + 60, charter_draft(GUEST.public, "hilltown", "dave", PROOF))
-GUEST_REMOVED = sealed(
-    TOWN, 6, GUESTS_ADMITTED.id, START + 70,
-    end_draft(GUEST.public, End(1, GUEST_PROVED.id, GUEST.public), "alice"),
-)  # fmt: skip
 
 
 # -- What is sealed ----------------------------------------------------------------------------------------------
@@ -162,31 +93,6 @@ TICKET = Ticket(
     (Remote(RemoteKind.GIT, "git@example.org:moot.git"), Remote(RemoteKind.MQTT, "mqtts://example.org:8883")),
     INVITE_SEED,
 )  # fmt: skip
-
-
-def shown(value: Any) -> Any:
-    """A decoded value as JSON: bytes as `{"bytes": hex}`, extension types and large numbers as objects too."""
-    if isinstance(value, bytes):
-        return {"bytes": value.hex()}
-    if isinstance(value, Ext):
-        return {"ext": value.code, "bytes": bytes(value.data).hex()}
-    if isinstance(value, dict):
-        return {"map": {key: shown(element) for key, element in value.items()}}
-    if isinstance(value, list | tuple):
-        return [shown(element) for element in value]
-    if type(value) is int and abs(value) >= 2**53:
-        return {"int": str(value)}
-    return value
-
-
-def packed(says: str, data: bytes) -> dict[str, Any]:
-    """Bytes that are MessagePack, beside what they decode to."""
-    return {"says": says, "hex": data.hex(), "decoded": shown(decode(data))}
-
-
-def plain(says: str, data: bytes) -> dict[str, Any]:
-    """Bytes that are a key, hash or signature."""
-    return {"says": says, "hex": data.hex()}
 
 
 def event_vector() -> dict[str, Any]:
@@ -477,7 +383,8 @@ def erase_vector() -> dict[str, Any]:
 SUBJECTS = {
     "event": event_vector, "batch": batch_vector, "erase": erase_vector, "certificate": certificate_vector,
     "charter": charter_vector, "proof": proof_vector, "frontier": frontier_vector, "record": record_vector,
-    "frame": frame_vector, "epoch": epoch_vector, "ticket": ticket_vector,
+    "frame": frame_vector, "epoch": epoch_vector, "ticket": ticket_vector, "values": values.vectors,
+    "towns": towns.vectors, "refused": refused.vectors,
 }  # fmt: skip
 
 
