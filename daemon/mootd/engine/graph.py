@@ -34,8 +34,12 @@ from mootd.engine.standing import (
 )
 from mootd.store.port import Reader, Table, WriteTransaction
 
-_RULES: Final = b"3"
-"""The rules above; another number for others. 2: what is deferred until some time is ready after it."""
+_RULES: Final = 3
+"""The rules above; a higher number for others. 2: what is deferred until some time is ready after it."""
+_ARRIVAL_BYTES: Final = 8
+"""What the arrival number takes where no rules are told of with it."""
+_MANY: Final = 100
+"""Edges that lead to an issue from which on it is remembered who waits for it: a look at fewer costs little."""
 ANY_CHILD: Final = b"\1"
 ALL_CHILDREN: Final = b"\0"
 
@@ -53,10 +57,18 @@ def must_wait(spawner: Standing, children: Iterable[Standing], gate: bytes) -> b
     """Whether a `waits-for` edge to a spawner with these children holds up."""
     if not spawner.flags & EXISTS:
         return False
-    closed = [bool(child.flags & CLOSED) for child in children if child.flags & EXISTS]
-    if gate == ANY_CHILD and any(closed):
-        return False
-    return not all(closed)
+    is_any_open = False
+    for child in children:  # no further than to the one that tells: there may be any number
+        if not child.flags & EXISTS:
+            continue
+        if child.flags & CLOSED:
+            if gate == ANY_CHILD:
+                return False
+        elif gate == ANY_CHILD:
+            is_any_open = True
+        else:
+            return True
+    return is_any_open
 
 
 def _take(standing: Standing, facts: StandingFacts) -> None:
@@ -69,7 +81,16 @@ def _take(standing: Standing, facts: StandingFacts) -> None:
 
 def follows_rules(reader: Reader) -> bool:
     """Whether all standings were made by these rules: an earlier release's are brought up to them by the next write."""
-    return reader.get(Table.META, layout.RULES) == _RULES
+    return len(reader.get(Table.META, layout.ARRIVAL) or b"") == _ARRIVAL_BYTES + _RULES
+
+
+def pack_arrival(arrival: int) -> bytes:
+    """What META gets under ARRIVAL with every commit: the number, behind as many zero bytes as the rules' number says.
+
+    The zero bytes change nothing for an earlier release that reads the number, and are gone as soon as it commits
+    anything, without an event, too. A mark of its own would stay as it is while such a release writes by its rules.
+    """
+    return arrival.to_bytes(_ARRIVAL_BYTES + _RULES, "big")
 
 
 class Graph:
@@ -87,6 +108,15 @@ class Graph:
         self._queue: list[Standing] = []
         """Issues whose blockedness may have changed."""
         self._cutter = Cutter(self)
+        self._spawners: set[int] = set()
+        """Issues whose children changed: who waits for them is looked for once, when all is settled."""
+        self._recounted: set[int] = set()
+        """Issues whose `waits` is to be counted anew."""
+        self.waiters: dict[int, list[int]] = {}
+        """Issue to which many edges lead → who waits for it as committed, mostly nobody: to look for them means to read
+        all its edges. A cache, handed in by whoever keeps it from one transaction to the next."""
+        self.found_waiters: dict[int, list[int]] = {}
+        """As `waiters`, found since: true if what was written so far is committed."""
 
     # -- Reading -------------------------------------------------------------------------------------------------
     def standing(self, eid: int) -> Standing:
@@ -158,10 +188,9 @@ class Graph:
             return
         changed = before ^ standing.flags
         if changed & (CLOSED | EXISTS):
-            for parent in self.others(EDGE, eid, (PARENT,)):
-                self._recount_waiters(parent)
+            self._spawners.update(self.others(EDGE, eid, (PARENT,)))
         if changed & EXISTS:
-            self._recount_waiters(eid)
+            self._spawners.add(eid)
         if facts.defer_ms != old_defer or changed & EXISTS:
             self._recompute_until(eid)
             for child in self.others(BACK_EDGE, eid, (PARENT,)):
@@ -210,10 +239,10 @@ class Graph:
         elif edge_type == PARENT:
             standing.blocked_parents += bool(other.flags & BLOCKED)
             self._recompute_until(eid)
-            self._recount_waiters(target)
+            self._spawners.add(target)
             self._cutter.check(eid, target)
         elif edge_type == WAITS_FOR:
-            self._recount_waits(eid)
+            self._change_waiters(eid, target)
 
     def _remove_edge(self, eid: int, target: int, edge_type: str) -> bool:
         """Remove an edge; whether cycles may have changed by it."""
@@ -229,10 +258,10 @@ class Graph:
         if edge_type == PARENT:
             standing.blocked_parents -= bool(other.flags & BLOCKED)
             self._recompute_until(eid)
-            self._recount_waiters(target)
+            self._spawners.add(target)
             return True
         if edge_type == WAITS_FOR:
-            self._recount_waits(eid)
+            self._change_waiters(eid, target)
         return False
 
     def leave_out(self, source: int, target: int, edge_type: str, *, leave: bool) -> bool:
@@ -249,18 +278,51 @@ class Graph:
         self._queue.append(standing)
         return True
 
-    def _recount_waiters(self, spawner: int) -> None:
-        for waiter in self.others(BACK_EDGE, spawner, (WAITS_FOR,)):
-            self._recount_waits(waiter)
+    def _recount_waiters(self) -> None:
+        """Count anew what everybody waits for whose spawners, or whose spawners' children, changed."""
+        for spawner in self._spawners:
+            self._recounted.update(self._waiters_for(spawner))
+        for eid in self._recounted:
+            standing = self.standing(eid)
+            standing.waits = sum(
+                must_wait(self.standing(spawner), self._children(spawner, value[:1]), value[:1])
+                for spawner, edge_type, value in self.edges(EDGE, eid)
+                if edge_type == WAITS_FOR
+            )
+            self._queue.append(standing)
+        self._spawners.clear()
+        self._recounted.clear()
 
-    def _recount_waits(self, eid: int) -> None:
-        standing = self.standing(eid)
-        standing.waits = sum(
-            must_wait(self.standing(spawner), map(self.standing, self.others(BACK_EDGE, spawner, (PARENT,))), value[:1])
-            for spawner, edge_type, value in self.edges(EDGE, eid)
-            if edge_type == WAITS_FOR
-        )
-        self._queue.append(standing)
+    def _waiters_for(self, spawner: int) -> list[int]:
+        for known in (self.waiters, self.found_waiters):
+            if spawner in known:
+                return known[spawner]
+        waiters, edges = [], 0
+        for other, edge_type, _ in self.edges(BACK_EDGE, spawner):
+            edges += 1
+            if edge_type == WAITS_FOR:
+                waiters.append(other)
+        if edges >= _MANY:
+            self.found_waiters[spawner] = waiters
+        return waiters
+
+    def _change_waiters(self, eid: int, spawner: int) -> None:
+        """After an issue began to wait for another, or ended: count anew, and forget who waits for that one."""
+        self.waiters.pop(spawner, None)
+        self.found_waiters.pop(spawner, None)
+        self._recounted.add(eid)
+
+    def _children(self, eid: int, gate: bytes) -> Iterator[Standing]:
+        """The standings of an issue's children, which are only read: those that nothing touched are not kept.
+
+        Work is mostly done in the order it was planned in: where the oldest is closed or the newest isn't, that tells.
+        """
+        start = layout.edges_prefix(BACK_EDGE, eid)
+        for key, _ in self._txn.scan(self._index, start, layout.after(start), reverse=gate != ANY_CHILD):
+            _, child, edge_type = layout.edge_parts(key)
+            if edge_type == PARENT:
+                kept = self._standings.get(child)  # one that an edge leads from is never among the new without any
+                yield kept or Standing(child, self._txn.get(self._index, layout.standing_key(child)))
 
     def _recompute_until(self, eid: int) -> None:
         standing = self.standing(eid)
@@ -270,6 +332,7 @@ class Graph:
     # -- Settling ------------------------------------------------------------------------------------------------
     def settle(self) -> None:
         """Leave out what closes cycles; then propagate blockedness from every issue touched, to the fixpoint."""
+        self._recount_waiters()
         self._cutter.settle()
         while self._queue:
             standing = self._queue.pop()
@@ -348,7 +411,9 @@ class Graph:
         return not self._standings and not self._new and not self._queue
 
     def follow_rules(self, projects: Iterable[int]) -> None:
-        """Bring standings that an earlier release made by other rules up to these, once; the next flush writes them.
+        """Bring standings that an earlier release made by other rules up to these; the next flush writes them.
+
+        Once: the commit notes it by what it puts under ARRIVAL.
 
         Args:
             projects: the numbers of all projects.
@@ -356,12 +421,12 @@ class Graph:
         if follows_rules(self._txn):
             return
         for number in projects:
-            prefix = layout.project_prefix(layout.STATUS, number) + layout.text_key(DEFERRED)
+            prefix = layout.text_prefix(layout.STATUS, number, DEFERRED)
             for key, _ in self._txn.scan(self._index, prefix, layout.after(prefix)):
                 standing = self.standing(layout.eid_of(key))
                 if standing.defer_ms:
                     standing.flags |= OPEN
-        self._txn.put(Table.META, layout.RULES, _RULES)
+        self._txn.delete(Table.META, layout.RULES)  # a release that keeps its mark there shall take nothing for done
 
     def release_due(self, now_ms: int) -> None:
         """Touch every issue whose time has come, so that the next flush moves it to READY."""

@@ -19,6 +19,8 @@ _U16: Final = Struct(">H").pack
 _U32: Final = Struct(">I").pack
 _U64: Final = Struct(">Q").pack
 _FEED_FIRST: Final = Struct(">IQ").pack
+_feed_first: Final = Struct(">IQ").unpack_from
+_PLACE_BYTES: Final = 12
 
 arrival_key: Final = _U64
 """Key of an event: its arrival number."""
@@ -293,8 +295,9 @@ def aside_key(feed: int, first: int, batch_id: bytes) -> bytes:
 
 
 def batch_place(key: bytes) -> tuple[int, int, bytes]:
-    """What `batch_key` or `aside_key` was made of: feed, first, id; the id is empty in the former."""
-    return int.from_bytes(key[:4], "big"), int.from_bytes(key[4:12], "big"), key[12:]
+    """What `batch_key` or `aside_key` was made of: feed, first, id (empty in the former); zeros of a damaged key."""
+    feed, first = _feed_first(key) if len(key) >= _PLACE_BYTES else (0, 0)
+    return feed, first, key[_PLACE_BYTES:]
 
 
 def feed_prefix(feed: int) -> bytes:
@@ -386,9 +389,8 @@ def with_priority(key: bytes, priority: int) -> bytes:
     return key[:-_ORDER_BYTES] + _PRIORITIES[priority] + key[1 - _ORDER_BYTES :]
 
 
-def priority_of(key: bytes) -> int:
-    """The priority in a key that ends in an `order_suffix`."""
-    return key[-_ORDER_BYTES]
+priority_of: Final[Callable[[bytes], int]] = itemgetter(-_ORDER_BYTES)
+"""The priority in a key that ends in an `order_suffix`."""
 
 
 def with_time(key: bytes, ms: int) -> bytes:

@@ -8,10 +8,17 @@ from mootd.engine.log import FeedRow
 from mootd.engine.receive import release_parked
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY, State
 from mootd.engine.unit import Unit
+from mootd.ports import Clock, Entropy, KeyStore
+from mootd.store.port import Store
 
 
 class Replica(State):
     """One data directory's engine."""
+
+    def __init__(self, store: Store, keys: KeyStore, clock: Clock, entropy: Entropy) -> None:
+        super().__init__(store, keys, clock, entropy)
+        self._waiters: dict[int, list[int]] = {}
+        """Issue to which many edges lead → who waits for it (`Graph.waiters`). A cache."""
 
     @contextmanager
     def transaction(self) -> Iterator[Unit]:
@@ -20,7 +27,7 @@ class Replica(State):
         It begins with what only time has changed: issues that were deferred until now, batches parked until now.
         """
         with self.store.write() as txn:
-            unit = Unit(self, txn, self.wall.now_ms())
+            unit = Unit(self, txn, self.wall.now_ms(), self._waiters)
             try:
                 unit.views.follow_rules(self.projects.values())
                 unit.views.graph.release_due(unit.now_ms)
@@ -53,6 +60,8 @@ class Replica(State):
         self.arrival, self.cuts, self.generation = unit.arrival, unit.cuts, unit.generation
         self.clock.last = unit.clock.last
         self.settled = unit.settled
+        self._waiters = unit.waiters
+        self._waiters.update(unit.found_waiters)
         self.changes.remotes += unit.changes_remotes
         if not is_same_feeds or unit.new_planes or unit.changed_planes or unit.new_keys or unit.is_disowned:
             self.changes.feeds += 1  # last, so that whoever read feeds under this number has read these

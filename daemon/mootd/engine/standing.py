@@ -55,6 +55,11 @@ _IS_HOLDING: Final = tuple(flags & (EXISTS | SETTLED) == EXISTS for flags in ran
 """By flags: whether an issue is there and not settled."""
 
 
+def is_ephemeral(packed: bytes) -> bool:
+    """Whether a packed standing is one of an ephemeral issue that is there."""
+    return bool(packed[0] & EXISTS and packed[1] & EPHEMERAL)
+
+
 class StandingFacts(NamedTuple):
     """What an issue says of itself."""
 

@@ -23,6 +23,7 @@ from mootd.engine import layout
 from mootd.engine.aside import AsideReader
 from mootd.engine.entities import Entities, Said
 from mootd.engine.erased import lacks
+from mootd.engine.graph import pack_arrival
 from mootd.engine.layout import Views
 from mootd.engine.learnt import Learnt
 from mootd.engine.log import FeedRow, LogReader, PlaneRow, encode_row, pack_batch, pack_event, said_by
@@ -56,9 +57,18 @@ def role_of(row: FeedRow) -> Speaker:
 
 
 class Unit(Learnt):
-    """One write transaction of a replica."""
+    """One write transaction of a replica.
 
-    def __init__(self, replica: State, transaction: WriteTransaction, now_ms: int) -> None:
+    Args:
+        replica: whose.
+        transaction: the store's.
+        now_ms: the wall clock.
+        waiters: what the replica knows of them (`Graph.waiters`); the unit takes away what no longer holds.
+    """
+
+    def __init__(
+        self, replica: State, transaction: WriteTransaction, now_ms: int, waiters: dict[int, list[int]] | None = None
+    ) -> None:
         super().__init__(replica)
         self.replica = replica
         self.transaction = transaction
@@ -82,11 +92,16 @@ class Unit(Learnt):
         self.erasures: dict[tuple[int, str], list[tuple[int, Event]] | None] = {}
         """(plane, entity) → the (feed, event) of erasures that have come; None where earlier ones may count otherwise
         than before. Settled before the commit."""
+        self.waiters: dict[int, list[int]] = {} if waiters is None else waiters
+        self.found_waiters: dict[int, list[int]] = {}
+        """More of them, once finished: true if this is committed."""
         self.views = self._view_writer()
 
     def _view_writer(self) -> ViewWriter:
         views = Views(self.generation)
-        return ViewWriter(self.transaction, views, self.author_of, self._has_come, self.project_number, self.now_ms)
+        made = ViewWriter(self.transaction, views, self.author_of, self._has_come, self.project_number, self.now_ms)
+        made.graph.waiters = self.waiters
+        return made
 
     def note_erasure(self, plane: int, entity: str, come: tuple[int, Event] | None = None) -> None:
         """Let what erasures of this entity erase be settled before the commit.
@@ -399,10 +414,11 @@ class Unit(Learnt):
         self.seal()
         self.flush()
         meta = self.transaction.put
-        meta(Table.META, layout.ARRIVAL, self.arrival.to_bytes(8, "big"))
+        meta(Table.META, layout.ARRIVAL, pack_arrival(self.arrival))
         meta(Table.META, layout.CLOCK, self.clock.last.to_bytes(8, "big"))
         if self.cuts != self.replica.cuts:
             meta(Table.META, layout.CUTS, self.cuts.to_bytes(8, "big"))
+        self.found_waiters = self.views.graph.found_waiters
 
     def release(self) -> None:
         """Forget what was kept at hand, once the transaction is over.
@@ -418,6 +434,7 @@ class Unit(Learnt):
         self.flush()
         self.generation = generation
         self.transaction.put(Table.META, layout.GENERATION, generation.to_bytes(1, "big"))
+        self.waiters = {}  # numbers of entities are others now
         self.views = self._view_writer()
 
     @contextmanager
@@ -438,6 +455,7 @@ class Unit(Learnt):
             self._said.clear()
             self._progress = (0, 0)
             self.views.forget()
+            self.views.graph.waiters = self.waiters
             # But not the clock: timestamps that were issued and taken back are not issued again. Nobody has seen them,
             # but a clock that only moves forward is simpler to trust. One that began anew inside didn't.
             self.take_back(kept)

@@ -65,7 +65,7 @@ def take(folder: Path, *, read_only: bool) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _note_owner(descriptor, str(os.getpid()))
     except OSError as error:
-        os.close(descriptor)
+        let_go(descriptor)
         if error.errno != errno.EWOULDBLOCK:
             raise
         owner = _owner(path)
@@ -86,6 +86,19 @@ def give_back(descriptor: int) -> None:
     """
     try:
         _note_owner(descriptor, "")
+    finally:
+        let_go(descriptor)
+
+
+def let_go(descriptor: int) -> None:
+    """Let others take the folder whose opening failed: as `give_back`, with the file left as it is.
+
+    Raises:
+        OSError: as the system says.
+    """
+    try:
+        # Closing is not enough: a program that another thread is starting has a copy of the descriptor until its exec.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)
 

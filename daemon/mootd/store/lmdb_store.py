@@ -32,7 +32,7 @@ import lmdb
 from moot_protocol.errors import Code, MootError, RefusedError
 from mootd.store.failures import ran_out_of_space, refused
 from mootd.store.files import grow, missing_bytes, write_out, written_whole
-from mootd.store.folder import give_back, make_private, sync_folder, take
+from mootd.store.folder import give_back, let_go, make_private, sync_folder, take
 from mootd.store.port import Table, WriteTransaction
 
 FORMAT: Final = 1
@@ -325,10 +325,10 @@ class LmdbStore:
                 environment.close()
                 raise
         except (lmdb.Error, OSError) as error:
-            os.close(owner)
+            let_go(owner)
             raise _translated(error, folder) from error
         except BaseException:
-            os.close(owner)
+            let_go(owner)
             raise
         return cls(environment, handles, folder, owner)
 

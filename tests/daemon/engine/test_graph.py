@@ -1,19 +1,22 @@
 """Readiness is kept incrementally: after any changes in any grouping it equals a computation from its definition."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_testkit.naive import EXCLUDED_TYPES, Naive, NaiveEdge, NaiveIssue
+from mootd.engine import graph as graph_module
 from mootd.engine import layout, standing
-from mootd.engine.graph import ALL_CHILDREN, ANY_CHILD, EdgeFacts, Graph
+from mootd.engine.graph import ALL_CHILDREN, ANY_CHILD, EdgeFacts, Graph, must_wait, pack_arrival
 from mootd.engine.layout import Views
 from mootd.engine.standing import Standing, StandingFacts
-from mootd.store.memory_store import MemoryStore
-from mootd.store.port import WriteTransaction
+from mootd.store import memory_store
+from mootd.store.memory_store import MemoryStore, MemoryWrite
+from mootd.store.port import Table, WriteTransaction
 
 VIEWS = Views(0)
 CREATED_MS = 1000
@@ -53,6 +56,14 @@ def flush(graph: Graph, transaction: WriteTransaction, now_ms: int) -> None:
     transaction.put_many(VIEWS.index, sorted(puts))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _each_edge_is_many() -> Iterator[None]:
+    """So that few issues are enough for the graph to remember who waits for whom."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(graph_module, "_MANY", 1)
+        yield
+
+
 class Bench:
     """A graph in a store of its own, with the issues it was told of."""
 
@@ -60,17 +71,25 @@ class Bench:
         self.store = MemoryStore()
         self.now_ms = 100
         self.state: State = {}
+        self.waiters: dict[int, list[int]] = {}
+
+    def graph(self, transaction: WriteTransaction) -> Graph:
+        """The graph in a transaction, or anew after what it wrote was taken back."""
+        graph = Graph(transaction, VIEWS)
+        graph.waiters = self.waiters
+        return graph
 
     def unit(self, *changes: tuple[int, NaiveIssue[int] | None]) -> None:
         """One transaction in which issues change, one after the other."""
         with self.store.write() as transaction:
-            graph = Graph(transaction, VIEWS)
+            graph = self.graph(transaction)
             graph.release_due(self.now_ms)
             new = {eid for eid, _ in changes if transaction.get(VIEWS.index, layout.standing_key(eid)) is None}
             for eid, it in changes:
                 set_issue(graph, eid, it, is_new=eid in new)
                 new.discard(eid)
             flush(graph, transaction, self.now_ms)
+        self.waiters.update(graph.found_waiters)
         for eid, it in changes:
             if it is None:
                 self.state.pop(eid, None)
@@ -188,7 +207,7 @@ def test_savepoints_taken_back_and_kept_in_one_transaction_leave_what_the_defini
     for step in taken:
         bench.now_ms = step.time
         with bench.store.write() as transaction:
-            graph = Graph(transaction, VIEWS)
+            graph = bench.graph(transaction)
             graph.release_due(bench.now_ms)
             flush(graph, transaction, bench.now_ms)
             for taken_back, changes in step.groups:
@@ -199,9 +218,10 @@ def test_savepoints_taken_back_and_kept_in_one_transaction_leave_what_the_defini
                         flush(graph, transaction, bench.now_ms)
                         end(taken_back=taken_back)
                 except _TakenBackError:
-                    graph = Graph(transaction, VIEWS)
+                    graph = bench.graph(transaction)
                 else:
                     apply(bench.state, changes)
+        bench.waiters.update(graph.found_waiters)
         bench.check()
 
 
@@ -324,9 +344,14 @@ def test_waiting_for_all_children_ends_when_the_last_is_closed_and_for_any_with_
     assert bench.blocked() == set()
 
 
-def test_waiting_for_an_issue_without_children_holds_nothing_up() -> None:
+def test_waiting_for_an_issue_without_children_or_for_one_that_is_gone_holds_nothing_up() -> None:
     bench = built(issue(), issue((1, "waits-for")), issue((1, "waits-for", 5, "any")))
     assert bench.blocked() == set()
+    for gone in ((4, issue()), (1, None)):
+        bench.unit((1, issue()), (4, child()))
+        assert bench.blocked() == {2, 3}
+        bench.unit(gone)
+        assert bench.blocked() == set()
 
 
 def test_an_issue_becomes_ready_when_its_time_and_that_of_its_parents_have_come_and_only_then() -> None:
@@ -383,6 +408,7 @@ def test_standings_made_by_earlier_rules_follow_these_once() -> None:
             graph.follow_rules([1])
             is_first = not graph.is_flushed
             flush(graph, transaction, bench.now_ms)
+            transaction.put(Table.META, layout.ARRIVAL, pack_arrival(1))
         assert len(bench.keys(layout.DEFERRED)) == 1
     assert not is_first
     bench.now_ms = 150
@@ -403,3 +429,71 @@ def test_closing_a_blocker_of_many_frees_them_in_one_transaction() -> None:
     bench.unit((1, issue(status="closed")))
     bench.check()
     assert len(bench.ready()) == 198
+
+
+# -- Many children -------------------------------------------------------------------------------------------------
+CHILDREN = 300
+
+
+def child(**parts: Any) -> NaiveIssue[int]:
+    return issue((1, "parent-child"), **parts)
+
+
+def family() -> Bench:
+    bench = Bench()
+    bench.unit((1, issue()), *[(eid, child()) for eid in range(2, CHILDREN + 2)])
+    return bench
+
+
+def rows_read(work: Callable[[], object]) -> int:
+    """How many rows the transactions of some work scan."""
+    read = 0
+
+    class Counting(MemoryWrite):
+        def scan(self, *args: Any, **options: Any) -> Iterator[tuple[bytes, bytes]]:
+            nonlocal read
+            for row in super().scan(*args, **options):
+                read += 1
+                yield row
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(memory_store, "MemoryWrite", Counting)
+        work()
+    return read
+
+
+def test_children_are_not_read_once_more_for_every_child_that_comes_with_them() -> None:
+    assert rows_read(family) < 10 * CHILDREN
+
+
+def test_nor_for_every_part_of_a_long_transaction() -> None:
+    bench = Bench()
+
+    def come() -> None:
+        with bench.store.write() as transaction:
+            graph = bench.graph(transaction)
+            for eid in range(2, CHILDREN):
+                set_issue(graph, eid, child(), is_new=True)
+                flush(graph, transaction, bench.now_ms)
+
+    assert rows_read(come) < 10 * CHILDREN
+
+
+@pytest.mark.parametrize("it", [child(status="closed"), child(status="in_progress"), issue(), None])
+def test_nor_when_one_is_changed_or_added_later_but_once_after_a_restart(it: NaiveIssue[int] | None) -> None:
+    bench = family()
+    assert rows_read(lambda: bench.unit((7, it))) < 20
+    bench.waiters = {}
+    assert CHILDREN <= rows_read(lambda: bench.unit((1001, child()))) < CHILDREN + 20
+    bench.unit((2000, issue((1, "waits-for"))), *[(eid, child(status="closed")) for eid in range(2, CHILDREN // 2)])
+    assert rows_read(lambda: bench.unit((CHILDREN // 2, it))) < 20, "who waits, and an open child, are found as soon"
+    bench.check()
+
+
+@pytest.mark.parametrize(("gate", "read"), [(ALL_CHILDREN, 3), (ANY_CHILD, 2)])
+def test_of_children_that_somebody_waits_for_no_more_are_read_than_tell(gate: bytes, read: int) -> None:
+    missing, closed, unclosed = (Standing(eid, None) for eid in range(3))
+    closed.flags, unclosed.flags = standing.EXISTS | standing.CLOSED, standing.EXISTS
+    children = iter([missing, closed, unclosed, closed, unclosed])
+    assert must_wait(unclosed, children, gate) == (gate == ALL_CHILDREN)
+    assert len(list(children)) == 5 - read

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from moot_protocol import limits
 from mootd.engine import layout
+from mootd.engine.text_keys import TEXT_KEY_BYTES
 from mootd.store.memory_store import KEY_BYTES, MemoryStore
 from mootd.store.port import Table
 
@@ -26,6 +27,9 @@ def test_batches_order_by_feed_and_then_by_number(one: tuple[int, int], other: t
     assert (layout.batch_key(*one) < layout.batch_key(*other)) == (one < other)
     assert layout.batch_key(*one).startswith(layout.feed_prefix(one[0]))
     assert layout.aside_key(*one, b"id").startswith(layout.batch_key(*one))
+    assert layout.batch_place(layout.batch_key(*one)) == (*one, b"")
+    assert layout.batch_place(layout.aside_key(*one, b"id")) == (*one, b"id")
+    assert layout.batch_place(layout.batch_key(*one)[:-1]) == (0, 0, b"")
 
 
 @given(PROJECTS, NUMBERS_32, NUMBERS_64)
@@ -85,11 +89,24 @@ def test_a_priority_beyond_a_byte_stands_at_its_end() -> None:
     assert layout.order_suffix(10**9, 1, 1, 1) == layout.order_suffix(255, 1, 1, 1)
 
 
-@given(HOSTILE, HOSTILE)
-def test_no_text_runs_into_another(one: str, other: str) -> None:
-    mine, theirs = layout.text_key(one), layout.text_key(other)
-    assert (mine == theirs) == (one == other)
-    assert mine.index(b"\0") == len(mine) - 1, "so that none is the beginning of another"
+@given(PROJECTS, st.integers(0, 255), NUMBERS_64, NUMBERS_64)
+def test_what_a_key_in_order_of_time_is_of_can_be_read_back(project: int, issue_class: int, ms: int, eid: int) -> None:
+    ready = layout.ready_key(project, issue_class, 2, 1, 3, eid)
+    for key in (layout.deferred_key(ms, ready[1:]), layout.lease_key(ms, ready[1:])):
+        assert layout.project_and_class(key) == (project, issue_class)
+        assert layout.eid_of(key) == eid
+
+
+@given(st.tuples(PROJECTS, NUMBERS_64, NUMBERS_64), st.tuples(PROJECTS, NUMBERS_64, NUMBERS_64))
+def test_keys_of_several_projects_order_by_time(one: tuple[int, int, int], other: tuple[int, int, int]) -> None:
+    mine, theirs = (layout.by_time(layout.timed_key(layout.UPDATED, *each)) for each in (one, other))
+    assert (mine < theirs) == (one[1:] < other[1:])
+
+
+@given(HOSTILE, PROJECTS)
+def test_a_text_is_read_back_from_its_prefix_or_not_at_all(text: str, project: int) -> None:
+    assert layout.text_of(layout.text_prefix(layout.STATUS, project, text)) in {text, None}
+    assert layout.text_of(layout.text_prefix(layout.STATUS, project, "open")) == "open"
 
 
 @given(HOSTILE, PROJECTS, NUMBERS_64)
@@ -108,7 +125,7 @@ def test_keys_of_hostile_texts_fit_the_store(text: str, project: int, eid: int) 
 def test_of_long_texts_nothing_is_remembered() -> None:
     before = layout._text_prefix.cache_info().currsize
     for number in range(10):
-        layout.text_prefix(layout.STATUS, 1, f"{number}" * (layout.TEXT_KEY_BYTES + 1))
+        layout.text_prefix(layout.STATUS, 1, f"{number}" * (TEXT_KEY_BYTES + 1))
     assert layout._text_prefix.cache_info().currsize == before
 
 

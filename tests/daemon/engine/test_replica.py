@@ -1,20 +1,24 @@
 """A transaction happens whole or not at all, and deferred issues come due by themselves."""
 
+from contextlib import suppress
+
 import pytest
 
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import MootError
 from moot_protocol.genesis import PlaneKind
-from moot_protocol.requests import Conflicts
+from moot_protocol.requests import AddEdge, Close, Conflicts, Create, Edge, IssueFields, RemoveEdge, Update
 from moot_testkit.engine import START_MS, Desk, exchange, imported, town_of
 from moot_testkit.erasing import problems_at
 from moot_testkit.feeds import note, seed
 from moot_testkit.tables import tables
 from moot_testkit.town import Member, make_town
-from mootd.engine import layout, rows
+from mootd.engine import graph, layout, rows
 from mootd.engine.membership import found_plane
 from mootd.engine.removing import retire
 from mootd.engine.standing import OPEN
+from mootd.engine.unit import Unit
+from mootd.service.writes import carry_out
 from mootd.store.memory_store import CrashError, Faults
 from mootd.store.port import Table
 
@@ -108,6 +112,12 @@ def test_the_next_transaction_releases_what_was_deferred_until_now() -> None:
     assert (len(desk.index(layout.READY)), len(desk.index(layout.DEFERRED))) == (2, 0)
 
 
+def as_committed_by_an_earlier_release(desk: Desk) -> None:
+    """Leave the store as one does that knows nothing of rules: it writes the arrival number in its own way."""
+    with desk.replica.store.write() as writer:
+        writer.put(Table.META, layout.ARRIVAL, desk.replica.arrival.to_bytes(8, "big"))
+
+
 def test_the_first_transaction_of_a_release_brings_what_an_earlier_one_kept_up_to_its_rules() -> None:
     desk = Desk().found()
     desk.create("mt-1", status="deferred", defer_until=START_MS + 1000)
@@ -115,11 +125,25 @@ def test_the_first_transaction_of_a_release_brings_what_an_earlier_one_kept_up_t
     with desk.replica.transaction() as unit:  # as a release leaves it that goes by the status alone
         for key in before:
             unit.views.graph.standing(layout.eid_of(key)).flags &= ~OPEN
-        unit.transaction.delete(Table.META, layout.RULES)
+    as_committed_by_an_earlier_release(desk)
     assert not desk.index(layout.DEFERRED)
     with desk.replica.transaction():
         pass
     assert desk.index(layout.DEFERRED) == before
+
+
+def test_an_earlier_release_reads_the_arrival_number_and_whatever_it_commits_says_that_it_went_by_other_rules() -> None:
+    desk = Desk().found()
+    with desk.replica.read() as reader:
+        assert int.from_bytes(reader.get(Table.META, layout.ARRIVAL) or b"", "big") == desk.replica.arrival
+        assert graph.follows_rules(reader)
+    as_committed_by_an_earlier_release(desk)
+    with desk.replica.read() as reader:
+        assert not graph.follows_rules(reader)
+    desk.reopen()
+    desk.create("mt-1")
+    with desk.replica.read() as reader:
+        assert graph.follows_rules(reader)
 
 
 def test_it_takes_away_what_an_earlier_release_held_to_be_in_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,9 +158,82 @@ def test_it_takes_away_what_an_earlier_release_held_to_be_in_conflict(monkeypatc
         exchange(one, two)
     assert one.index(layout.CONFLICT)
     assert not one.ask(Conflicts())
-    with one.replica.transaction() as unit:
-        unit.transaction.delete(Table.META, layout.RULES)
+    as_committed_by_an_earlier_release(one)
     with one.replica.transaction():
         pass
     assert not one.index(layout.CONFLICT)
     assert problems_at(one) == []
+
+
+# -- Who waits for whom ---------------------------------------------------------------------------------------------
+class _TakenBackError(Exception):
+    pass
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A desk where mt-waits waits for the children of mt-epic, and a single edge is taken for many."""
+    monkeypatch.setattr(graph, "_MANY", 1)
+    desk = Desk().found()
+    desk.create("mt-epic", issue_type="epic")
+    desk.create("mt-child", parent="mt-epic")
+    desk.create("mt-waits", edges=(Edge("mt-epic", "waits-for"),))
+    return desk
+
+
+def find_nobody(unit: Unit) -> None:
+    """Let mt-waits wait no longer, and a new child of mt-epic show that nobody does."""
+    carry_out(unit, RemoveEdge(actor="alice", id="mt-waits", to="mt-epic"))
+    carry_out(unit, Create(actor="alice", project="mt", id="mt-more", parent="mt-epic", fields=IssueFields(title="M")))
+    unit.flush()
+    assert [] in unit.views.graph.found_waiters.values()
+
+
+def close_last(desk: Desk) -> list[str]:
+    """What is freed when mt-child, which must be the last one open, is closed."""
+    freed: list[str] = desk.do(Close(actor="alice", id="mt-child"))["_unblocked"]
+    assert problems_at(desk) == []
+    return freed
+
+
+def test_what_a_transaction_found_that_is_not_committed_is_forgotten(desk: Desk) -> None:
+    with suppress(_TakenBackError), desk.replica.transaction() as unit:
+        find_nobody(unit)
+        raise _TakenBackError
+    assert close_last(desk) == ["mt-waits"]
+
+
+def test_what_it_found_and_took_back_is_forgotten_too(desk: Desk) -> None:
+    with desk.replica.transaction() as unit:
+        unit.try_out(find_nobody)
+        carry_out(unit, Update(actor="alice", id="mt-child", fields=IssueFields(title="New")))
+    assert close_last(desk) == ["mt-waits"]
+
+
+def test_who_begins_to_wait_in_the_same_transaction_is_seen(desk: Desk) -> None:
+    with desk.replica.transaction() as unit:
+        find_nobody(unit)
+        carry_out(unit, AddEdge(actor="alice", id="mt-waits", edge=Edge("mt-epic", "waits-for")))
+    desk.do(Close(actor="alice", id="mt-more"))
+    assert close_last(desk) == ["mt-waits"]
+
+
+def test_who_begins_to_wait_after_something_was_taken_back_is_seen(desk: Desk) -> None:
+    desk.do(RemoveEdge(actor="alice", id="mt-waits", to="mt-epic"))
+    desk.create("mt-2", parent="mt-epic")
+    desk.do(Close(actor="alice", id="mt-2"))
+    with desk.replica.transaction() as unit:
+        unit.try_out(lambda unit: carry_out(unit, Close(actor="alice", id="mt-child")))
+        carry_out(unit, AddEdge(actor="alice", id="mt-waits", edge=Edge("mt-epic", "waits-for")))
+    assert close_last(desk) == ["mt-waits"]
+
+
+def test_nothing_is_taken_over_to_another_generation_of_views_whose_numbers_are_others(desk: Desk) -> None:
+    desk.do(RemoveEdge(actor="alice", id="mt-waits", to="mt-epic"))
+    desk.create("mt-2", parent="mt-epic")
+    with desk.replica.transaction() as unit:
+        assert unit.waiters
+        unit.change_generation(1)
+        assert not unit.waiters
+    with desk.replica.transaction() as unit:
+        assert not unit.waiters

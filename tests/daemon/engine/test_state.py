@@ -96,7 +96,7 @@ def test_rows_are_counted() -> None:
     member.commit(lambda unit: unit.append(LEDGER, note("x")))
     with member.replica.read() as reader:
         assert reader.count(Table.EVENTS) == before + 1
-        assert reader.get(Table.META, layout.ARRIVAL) == (before + 2).to_bytes(8, "big")
+        assert int.from_bytes(reader.get(Table.META, layout.ARRIVAL) or b"", "big") == before + 2
 
 
 def test_the_first_ledger_is_where_new_projects_go_whatever_its_name() -> None:

@@ -1,5 +1,6 @@
 """A store's folder: private to its user, held by one process, and free again however that process ends."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -59,6 +60,31 @@ def test_a_folder_is_taken_once_in_a_process_until_it_is_given_back(tmp_path: Pa
     assert str(os.getpid()) in refusal(tmp_path).message
     give_back(held)
     give_back(take(tmp_path, read_only=False))
+
+
+def test_a_copy_of_the_descriptor_as_a_program_has_it_while_it_is_started_holds_nothing_once_it_is_given_back(
+    tmp_path: Path,
+) -> None:
+    held = take(tmp_path, read_only=False)
+    copy = os.dup(held)
+    give_back(held)
+    give_back(take(tmp_path, read_only=False))
+    os.close(copy)
+
+
+def test_nor_once_taking_it_failed_for_want_of_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copies: list[int] = []
+
+    def no_room(descriptor: int, *_: object) -> None:
+        copies.append(os.dup(descriptor))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", no_room)
+        with pytest.raises(OSError, match="No space"):
+            take(tmp_path, read_only=False)
+    give_back(take(tmp_path, read_only=False))
+    os.close(copies[0])
 
 
 def test_the_file_of_the_owner_is_for_its_user_only_and_always_as_long(tmp_path: Path) -> None:

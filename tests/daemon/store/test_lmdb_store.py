@@ -13,6 +13,8 @@ import pytest
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_testkit.refusals import refusal
 from moot_testkit.stores import TRY_TO_OPEN, fill, held, opened, python
+from mootd.store import lmdb_store
+from mootd.store.folder import take
 from mootd.store.lmdb_store import FORMAT, LmdbStore
 from mootd.store.port import Table
 
@@ -108,6 +110,28 @@ def test_a_second_opening_in_the_same_process_is_refused(tmp_path: Path) -> None
     fill(store, 0, 1)
     store.close()
     opened(tmp_path).close()
+
+
+@pytest.mark.parametrize("error", [lmdb.Error("broken"), RefusedError("newer")])
+def test_a_store_that_could_not_be_opened_is_free_at_once_though_a_program_that_is_being_started_has_its_descriptor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    copies: list[int] = []
+
+    def copied(folder: Path, *, read_only: bool) -> int:
+        held = take(folder, read_only=read_only)
+        copies.append(os.dup(held))
+        return held
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lmdb_store, "take", copied)
+        patched.setattr(lmdb_store, "_open_environment", fail)
+        refusal(lambda: opened(tmp_path))
+    opened(tmp_path).close()
+    os.close(copies[0])
 
 
 def test_a_second_process_is_refused_and_disturbs_nothing(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from moot_protocol.errors import Code
 from moot_protocol.requests import Close, Delete
 from moot_testkit.engine import Desk, ids_of
 from mootd.engine.issues import graphs
+from mootd.engine.record import decode_record
 
 
 @pytest.fixture
@@ -94,6 +95,27 @@ def test_epics_tell_how_many_of_their_children_are_closed(desk: Desk) -> None:
     assert epics(desk) == {"mt-epic": (2, 2, True)}
     desk.do(Close(actor="alice", id="mt-epic"))
     assert epics(desk) == {}
+
+
+def test_any_issue_that_is_named_tells_how_far_its_children_are(desk: Desk) -> None:
+    desk.do(Close(actor="alice", id="mt-a", force=True))
+    desk.do(Close(actor="alice", id="mt-epic", force=True))
+    assert epics(desk, ids=("mt-epic", "mt-b")) == {"mt-epic": (1, 2, False), "mt-b": (0, 0, False)}
+    assert desk.refusal(EpicStatus(ids=("mt-none",))) is Code.NOT_FOUND
+
+
+def test_children_are_counted_without_being_read(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def decoding(packed: bytes) -> Any:
+        record = decode_record(packed)
+        read.append(record.entity)
+        return record
+
+    monkeypatch.setattr("mootd.engine.issues.lists.decode_record", decoding)
+    desk.update("mt-a", title="Not as any list before has seen it")
+    assert epics(desk, ids=("mt-epic",)) == {"mt-epic": (0, 2, False)}
+    assert read == ["mt-epic"]
 
 
 def test_deleted_children_dont_count_and_an_epic_without_any_is_not_done(desk: Desk) -> None:
