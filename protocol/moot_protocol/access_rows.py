@@ -183,6 +183,7 @@ NARROWED: Final[Mapping[str, Narrowing]] = {
     "blocked": _page,
     "children": _page,
     "query": _page,
+    "begun": _page,
     "stale": _page,
     "show": _shown,
     "edges": _issues,

@@ -19,7 +19,7 @@ UNLISTED: Final = "machine:admin"
 _BY_PERMISSION: Final = {
     "issue:read": (
         "list ready blocked show count stats children history edges edge_tree cycles labels conflicts export "
-        "resolve_ids events prove prove_event graph epic_status diff query stale lint duplicates similar prime "
+        "resolve_ids begun events prove prove_event graph epic_status diff query stale lint duplicates similar prime "
         "workspace_info"
     ),
     "issue:write": (

@@ -4,15 +4,86 @@ Invariant: both give the same answers, because both ask here; and no pattern is 
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from moot_protocol import json_text
+from moot_protocol.errors import RefusedError
+from moot_protocol.issue import CLOSED, DEFERRED
 from moot_protocol.listing import Filter
+from moot_protocol.requests import Count, Labels, ListIssues
+from moot_protocol.settings import STATUSES, custom_statuses
 from moot_protocol.time_units import DAY_MS, HOUR_MS
+
+T = TypeVar("T")
 
 RECENT_MS: Final = 2 * DAY_MS
 """Issues younger than this come first, by priority, in the hybrid order."""
+HIDDEN: Final = frozenset({"done", "frozen"})
+"""Categories of statuses whose issues a list shows only where it is asked for them."""
+STATUS_KEY: Final = "status.custom"
+"""The setting that says which statuses a project has of its own."""
+READY_SORTS: Final = ("priority", "oldest", "hybrid")
+"""Orders of ready work."""
+
+
+# -- What is shown -----------------------------------------------------------------------------------------------
+def wants_closed(request: ListIssues) -> bool:
+    """Whether a list shows closed issues, and those of a hidden category, though no status is named."""
+    return request.all or request.filter.closed_after is not None or request.filter.closed_before is not None
+
+
+def own_statuses(setting: str) -> dict[str, str]:
+    """The statuses of a project's own, name → category (empty where none is given), as the setting has them.
+
+    None where the setting can't be read, since a newer release's rules let it be written. The statuses of every project
+    mean what they mean.
+    """
+    try:
+        return {each.name: each.category for each in custom_statuses(setting) if each.name not in STATUSES}
+    except RefusedError:
+        return {}
+
+
+# -- Filters -----------------------------------------------------------------------------------------------------
+class Times(NamedTuple, Generic[T]):
+    """How the times of an issue, in milliseconds since 1970, and its status are read; None for a time it hasn't."""
+
+    created: Callable[[T], int | None]
+    updated: Callable[[T], int | None]
+    closed: Callable[[T], int | None]
+    due: Callable[[T], int | None]
+    defer_until: Callable[[T], int | None]
+    status: Callable[[T], str]
+
+
+def time_tests(wanted: Filter, times: Times[T], now_ms: int) -> Iterator[Callable[[T], bool]]:
+    """The parts of a filter about times that are given, each as a test."""
+    if wanted.deferred:
+        status_of, is_ahead = times.status, within(times.defer_until, now_ms, None)
+        yield lambda each: status_of(each) == DEFERRED or is_ahead(each)
+    for time_of, after, before in (
+        (times.created, wanted.created_after, wanted.created_before),
+        (times.updated, wanted.updated_after, wanted.updated_before),
+        (times.closed, wanted.closed_after, wanted.closed_before),
+        (times.due, wanted.due_after, wanted.due_before),
+        (times.defer_until, wanted.defer_after, wanted.defer_before),
+    ):
+        if after is not None or before is not None:
+            yield within(time_of, after, before)
+    if wanted.overdue:
+        of_status, is_late = times.status, within(times.due, None, now_ms)
+        yield lambda each: of_status(each) != CLOSED and is_late(each)
+
+
+def within(time_of: Callable[[T], int | None], after: int | None, before: int | None) -> Callable[[T], bool]:
+    """Whether a time is there, after one moment and before another; None for no such bound."""
+
+    def test(each: T) -> bool:
+        ms = time_of(each)
+        return ms is not None and (after is None or ms > after) and (before is None or ms < before)
+
+    return test
 
 
 def like(pattern: str) -> Callable[[str], object]:
@@ -38,6 +109,21 @@ def has_metadata(wanted: Filter, entries: Any) -> bool:
     return all(name in entries and _as_text(entries[name]) == value for name, value in wanted.metadata.items())
 
 
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json_text.to_text(value)
+
+
+# -- Orders and totals -------------------------------------------------------------------------------------------
+def check_ready_sort(name: str) -> None:
+    """Refuse an order that ready work hasn't.
+
+    Raises:
+        RefusedError: `invalid`.
+    """
+    if name not in READY_SORTS:
+        raise RefusedError(f"can't sort ready work by {name!r}", hint=f"one of {', '.join(READY_SORTS)}")
+
+
 def hybrid_key(created_ms: int, priority: int, name: str, now_ms: int) -> tuple[int, int, int, str]:
     """What ready work is sorted by in the hybrid order: recent issues by priority, newest first, then the oldest.
 
@@ -57,5 +143,12 @@ def lead_time_hours(lead_ms: Sequence[int]) -> float:
     return round(sum(lead_ms) / len(lead_ms) / HOUR_MS, 2) if lead_ms else 0.0
 
 
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json_text.to_text(value)
+def labels_in_use(request: Labels, count: Callable[[Count], Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """All labels in use, with the number of issues that have each.
+
+    Args:
+        request: what is asked for.
+        count: what answers how many there are.
+    """
+    counted = count(Count(filter=Filter(projects=request.projects), by="label"))["groups"]
+    return [{"label": row["group"], "count": row["count"]} for row in counted if row["group"]]

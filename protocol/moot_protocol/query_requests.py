@@ -1,14 +1,17 @@
-"""Requests that look over many issues: queries, what lies still, what is missing, what is there twice.
+"""Requests that look over many issues: queries, ids by how they begin, what lies still, is missing, or is there twice.
 
 As `requests.py` for the rest. Lists are about the projects named, or all; `plane` narrows them to one plane.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from moot_protocol.listing import Filter, Page
 from moot_protocol.request_base import Request
+
+MOST_BEGUN: Final = 2_000
+"""Ids of one beginning that are looked at: more than anybody goes through, and a moment's work."""
 
 
 class Query(Request[Page], kw_only=True):
@@ -28,6 +31,22 @@ class Query(Request[Page], kw_only=True):
     limit: int = 50
     """0: all."""
     texts: bool = False
+
+
+class Begun(Request[Page], kw_only=True):
+    """Issues whose ids or aliases begin with one of some words, in order of id, closed ones too.
+
+    They are looked up, so that it doesn't matter how many other issues there are. `truncated` says that a word begins
+    more than `most` ids.
+    """
+
+    method = "begun"
+    starts: tuple[str, ...]
+    """Upper and lower case are different; the project's part is none to be left out."""
+    filter: Filter = msgspec.field(default_factory=Filter)
+    """Which of them."""
+    most: int = MOST_BEGUN
+    """Ids and aliases of one word that are looked at, in order: the word itself is the first. At most `MOST_BEGUN`."""
 
 
 class Stale(Request[Page], kw_only=True):
@@ -82,5 +101,5 @@ class Similar(Request[dict[str, Any]], kw_only=True):
     limit: int = 50
 
 
-QUERY_REQUESTS: tuple[type[Request[Any]], ...] = (Query, Stale, Lint, Duplicates, Similar)
+QUERY_REQUESTS: tuple[type[Request[Any]], ...] = (Query, Begun, Stale, Lint, Duplicates, Similar)
 """All of this module."""

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol.acceptance import settle
 from moot_protocol.batch import ZEROS
 from moot_protocol.codec import encode
 from moot_protocol.crypto import is_signed
@@ -25,6 +24,7 @@ from moot_protocol.frontier import (
 from moot_protocol.limits import FRONTIER_ENTRIES, SYNC_MESSAGE_BYTES
 from moot_testkit.feeds import Town, note, seed, signer
 from moot_testkit.held import HeldBatches
+from moot_testkit.settlement import settle
 from moot_testkit.settling import frontier_of
 from moot_testkit.strategies import damaged, hashes
 

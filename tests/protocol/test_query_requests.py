@@ -4,12 +4,7 @@ import msgspec
 import pytest
 
 from moot_protocol.listing import Filter
-from moot_protocol.methods import REQUESTS
-from moot_protocol.query_requests import QUERY_REQUESTS, Query, Stale
-
-
-def test_each_is_among_the_requests_that_the_daemon_knows() -> None:
-    assert all(REQUESTS[request.method] is request for request in QUERY_REQUESTS)
+from moot_protocol.query_requests import Query, Stale
 
 
 def test_they_come_back_from_the_wire_as_they_went() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from moot_protocol.machine_requests import Ping
 from moot_protocol.request_base import Request
+from mootd.engine.patience import Check, patient
 from mootd.service.quick_reads import QuickReads
 
 if TYPE_CHECKING:
@@ -58,13 +59,17 @@ class Front:
             await asyncio.shield(asyncio.wrap_future(self._coming))
 
     def call(
-        self, request: Request[R], key: str = "", wait: Callable[["Future[Any]"], Any] = lambda future: future.result()
+        self,
+        request: Request[R],
+        key: str = "",
+        wait: Callable[["Future[Any]"], Any] = lambda future: future.result(),
+        check: Check = patient,
     ) -> R:
         """As `Service.call`; `wait` waits for the service too."""
         if self._quick.take(request):
             return self._quick.answer(request)
         service: Service = self._service or wait(self._coming)
-        return service.call(request, key, wait=wait)
+        return service.call(request, key, wait=wait, check=check)
 
     # -- From the loop: `Dispatcher` -----------------------------------------------------------------------------
     def is_quick(self, request: Request[Any]) -> bool:

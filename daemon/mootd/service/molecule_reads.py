@@ -10,16 +10,18 @@ from moot_protocol.documents import FORMULA, read_name
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.molecule_requests import AdoptedFormula
 from moot_protocol.request_base import Request
-from mootd.engine.documents.addressing import plane_for
+from mootd.engine.documents.addressing import plane_for, planes_for
 from mootd.engine.documents.adopted import adopted_text
+from mootd.engine.documents.reading import Documents
+from mootd.engine.log import PlaneRow
 from mootd.service.document_reads import documents_in
 from mootd.service.snapshot import Snapshot
 
 
 def _adopted_formula(snapshot: Snapshot, request: AdoptedFormula) -> dict[str, Any]:
     documents = documents_in(snapshot)
-    plane = plane_for(documents, request.plane, request.home)
     name = read_name(request.name.removeprefix(f"{FORMULA}/")).name
+    plane = _plane_of(documents, request, name)
     text = adopted_text(documents, plane, FORMULA, name)
     if text is None and documents.find(plane, FORMULA, name) is not None:
         raise RefusedError(
@@ -30,6 +32,12 @@ def _adopted_formula(snapshot: Snapshot, request: AdoptedFormula) -> dict[str, A
     if text is None:
         raise RefusedError(f"there is no formula {name}", code=Code.NOT_FOUND, hint="see `moot formula list`")
     return {"name": name, "plane": plane.id.hex(), "text": text}
+
+
+def _plane_of(documents: Documents, request: AdoptedFormula, name: str) -> PlaneRow:
+    """The plane whose formula is meant: where only one has it, that one."""
+    holding = [row for row in planes_for(documents, request.plane) if documents.find(row, FORMULA, name) is not None]
+    return holding[0] if len(holding) == 1 else plane_for(documents, request.plane, request.home)
 
 
 MOLECULE_READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {AdoptedFormula: _adopted_formula}

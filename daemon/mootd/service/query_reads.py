@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from moot_protocol.action_requests import Diff, EpicStatus, Graph
-from moot_protocol.query_requests import Duplicates, Lint, Query, Similar, Stale
+from moot_protocol.query_requests import Begun, Duplicates, Lint, Query, Similar, Stale
 from moot_protocol.request_base import Request
 from moot_protocol.requests import Count, Labels, Stats
+from mootd.engine.issues.begun import BegunLists
 from mootd.engine.issues.care import Care
 from mootd.engine.issues.counting import CountLists
 from mootd.engine.issues.differences import diff
@@ -30,6 +31,7 @@ def _lists(kind: type[L], snapshot: Snapshot, plane: str) -> L:
 
 QUERY_READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {
     Query: lambda snapshot, request: _lists(QueryLists, snapshot, request.plane).query(request),
+    Begun: lambda snapshot, request: _lists(BegunLists, snapshot, request.filter.plane).begun(request),
     Count: lambda snapshot, request: _lists(CountLists, snapshot, request.filter.plane).count(request),
     Stats: lambda snapshot, request: _lists(CountLists, snapshot, request.plane).stats(request),
     Labels: lambda snapshot, request: _lists(CountLists, snapshot, request.plane).labels(request),

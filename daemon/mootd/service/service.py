@@ -1,7 +1,7 @@
 """The service: carries out any request, on the event loop or in a worker thread.
 
-Reads are answered from a snapshot; writes go through the writer, which answers once they are durable. Long reads and
-waiting happen in threads, never on the loop.
+Reads are answered from a snapshot; writes go through the writer, which answers once they are durable. Long reads
+happen in threads; what waits for news blocks neither the loop nor a thread of readers.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ from mootd.engine.issues.addressing import plane_of
 from mootd.engine.issues.checks import check_actor
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
+from mootd.engine.patience import Check, Waiting, patient
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
 from mootd.exchange.hub import SYNC_WAIT_MS, Hub
@@ -116,7 +117,11 @@ class Service:
 
     # -- From threads --------------------------------------------------------------------------------------------
     def call(
-        self, request: Request[R], key: str = "", wait: Callable[["Future[Any]"], Any] = lambda future: future.result()
+        self,
+        request: Request[R],
+        key: str = "",
+        wait: Callable[["Future[Any]"], Any] = lambda future: future.result(),
+        check: Check = patient,
     ) -> R:
         """Carry out a request in a worker thread and wait for its answer.
 
@@ -124,6 +129,7 @@ class Service:
             request: what is asked.
             key: its idempotency key, or empty.
             wait: waits for a future of the writer; a command's terminal waits only as long as its client is there.
+            check: raises once nobody waits for the answer: a read, which nothing is lost with, ends then.
         """
         if isinstance(request, Recover) and self._hub is not None and not request.dry_run:
             hub = self._hub
@@ -138,7 +144,7 @@ class Service:
             hub = self._running_hub()
             answer = hub.call(lambda: _asked_of(hub, request))
         else:
-            answer = self._read(request)
+            answer = self._read(request, check)
         return answer  # type: ignore[no-any-return]  # each request's class says what its answer is
 
     def _wait_for_events(self, request: Events) -> Any:
@@ -191,14 +197,23 @@ class Service:
             return await self._await_events(request)
         if isinstance(request, Sync | CheckRemote):
             return await _asked_of(self._running_hub(), request)
-        return await loop.run_in_executor(self._executor, self._read, request)
+        return await self._read_async(request)
+
+    async def _read_async(self, request: Request[Any]) -> Any:
+        """As `_read`; where this is cancelled, as at a deadline, the thread ends its work soon after."""
+        waiting = Waiting()
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._executor, self._read, request, waiting.check)
+        finally:
+            waiting.leave()
 
     async def _await_events(self, request: Events) -> Any:
         loop = asyncio.get_running_loop()
         end = loop.time() + request.wait_ms / 1000
         while True:
             seen = self.commits.count
-            answer = await loop.run_in_executor(self._executor, self._read, request)
+            answer = await self._read_async(request)
             if answer["events"] or loop.time() >= end:
                 return answer
             await self.commits.until_after(seen, end)
@@ -254,7 +269,7 @@ class Service:
         if self._backups is not None:
             self._backups.stop()
 
-    def _read(self, request: Request[Any]) -> Any:
+    def _read(self, request: Request[Any], check: Check = patient) -> Any:
         if isinstance(request, Backup | CheckBackup):
             return self._backing_up().answer(request)
         if type(request) in MACHINE:
@@ -266,7 +281,7 @@ class Service:
             if type(request) in EXCHANGE_READS:
                 view = ExchangeView(self._replica, reader, self._progress_of, now_ms)
                 return EXCHANGE_READS[type(request)](view, request)
-            return READS[type(request)](Snapshot(self._replica, reader, now_ms), request)
+            return READS[type(request)](Snapshot(self._replica, reader, now_ms, check), request)
 
     def _of_machine(self, request: Request[Any]) -> Any:
         if isinstance(request, Status):
@@ -291,12 +306,15 @@ class Service:
         yield from self.damages.alarms()
 
     def _doctor(self, request: Doctor) -> list[dict[str, Any]]:
+        from mootd.service.unread import unread_checks  # noqa: PLC0415 - only the doctor looks
+
         checks: list[dict[str, Any]] = MACHINE[Doctor](self._machine, self._replica, request)
         told = "; ".join(alarm["message"] for alarm in self.damages.alarms())
         with self._replica.read() as reader:
             view = ExchangeView(self._replica, reader, self._progress_of, self._replica.wall.now_ms())
             checks += remote_checks(view.remotes(), view.outbox())
-            checks += share_checks(Snapshot(self._replica, reader, self._replica.wall.now_ms()))
+            snapshot = Snapshot(self._replica, reader, self._replica.wall.now_ms())
+            checks += [*share_checks(snapshot), *unread_checks(snapshot)]
         return [*checks, checked("nothing is known to be damaged", not told, told, "run `moot fsck`")]
 
     def _write_of(self, request: Request[Any], key: str) -> Write | None:

@@ -8,6 +8,7 @@ from mootd.engine.issues.lists import Lists
 from mootd.engine.issues.reading import Issues
 from mootd.engine.log import FeedRow, damaged, decode_feed
 from mootd.engine.origins import ORIGIN, Origins
+from mootd.engine.patience import Check, CheckedReader, patient
 from mootd.engine.planes import issue_plane_meant, issue_planes
 from mootd.engine.replica import Replica
 from mootd.store.port import Reader, Table
@@ -20,10 +21,14 @@ class Snapshot:
         replica: the replica.
         reader: a snapshot of its store.
         now_ms: the wall clock.
+        check: raises once nobody waits for what is read; whoever looks through much asks it.
     """
 
-    def __init__(self, replica: Replica, reader: Reader, now_ms: int) -> None:
+    def __init__(self, replica: Replica, reader: Reader, now_ms: int, check: Check = patient) -> None:
+        if check is not patient:
+            reader = CheckedReader(reader, check)
         self.replica = replica
+        self.check = check
         self.reader = reader
         self.now_ms = now_ms
         self.origins = Origins(replica, reader)
@@ -65,4 +70,5 @@ class Snapshot:
         every, replica = self.issues, self.replica
         issues = self.issues_of(plane) if plane else every
         projects = dict(replica.projects)
-        return Lists(issues, every.names, projects, self.now_ms, replica.rows, ledger=replica.settings_plane)
+        ledger = replica.settings_plane
+        return Lists(issues, every.names, projects, self.now_ms, replica.rows, ledger=ledger, check=self.check)

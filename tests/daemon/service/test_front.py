@@ -11,6 +11,7 @@ from moot_protocol.errors import MootError, RefusedError
 from moot_protocol.machine_requests import Ping, Status
 from moot_protocol.request_base import Request
 from moot_protocol.requests import Ready, Show
+from mootd.engine.patience import patient
 from mootd.service.front import Front
 from mootd.service.quick_reads import QuickReads
 from mootd.service.service import Service
@@ -28,8 +29,8 @@ class Echo:
     async def handle_async(self, request: Request[Any], key: str, deadline: float) -> Any:
         return "awaited", request, key, deadline
 
-    def call(self, request: Request[Any], key: str = "", *, wait: Any) -> Any:
-        return "called", request, key, wait
+    def call(self, request: Request[Any], key: str = "", *, wait: Any, check: Any) -> Any:
+        return "called", request, key, wait, check
 
 
 ECHO = cast("Service", Echo())
@@ -99,8 +100,8 @@ def test_a_thread_waits_as_its_caller_says(front: Front) -> None:
         front.loaded(ECHO)
         return future.result()
 
-    answers: list[Any] = [front.call(Ready(), "key", wait), front.call(Status(), "", print)]
-    assert answers == [("called", Ready(), "key", wait), ("called", Status(), "", print)]
+    answers: list[Any] = [front.call(Ready(), "key", wait), front.call(Status(), "", print, list)]
+    assert answers == [("called", Ready(), "key", wait, patient), ("called", Status(), "", print, list)]
 
 
 async def test_where_the_service_can_t_be_loaded_all_that_needs_it_fails_with_that(front: Front) -> None:

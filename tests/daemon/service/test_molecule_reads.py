@@ -3,7 +3,7 @@
 from moot_protocol.document_requests import AdoptDocument, NewDocument, ShowDocument
 from moot_protocol.errors import Code
 from moot_protocol.molecule_requests import AdoptedFormula
-from moot_testkit.documents import formula_text, share, towns_sharing
+from moot_testkit.documents import SHARED, formula_text, share, towns_sharing
 
 
 def test_a_towns_own_formula_is_answered_and_anothers_only_when_adopted() -> None:
@@ -16,3 +16,14 @@ def test_a_towns_own_formula_is_answered_and_anothers_only_when_adopted() -> Non
     shown = two.ask(ShowDocument(name="ship"))
     two.do(AdoptDocument(actor="bob", name="ship", content=shown["content"]))
     assert two.ask(AdoptedFormula(name="ship"))["text"] == formula_text()
+
+
+def test_a_formula_that_one_plane_has_is_found_there_and_of_several_that_of_the_plane_named() -> None:
+    one, _ = towns_sharing("one", "two")
+    one.do(NewDocument(actor="ada", kind="formula", name="ship", text=formula_text(), plane="ledger"))
+    assert one.ask(AdoptedFormula(name="ship"))["plane"] == one.replica.ledger.id.hex()
+    assert one.refusal(AdoptedFormula(name="ship", plane=SHARED)) is Code.NOT_FOUND
+    one.do(NewDocument(actor="ada", kind="formula", name="ship", text=formula_text(version="2.0.0"), plane=SHARED))
+    assert one.ask(AdoptedFormula(name="ship"))["text"] == formula_text(version="2.0.0"), "as for any document"
+    for plane, version in (("ledger", "1.0.0"), (SHARED, "2.0.0")):
+        assert one.ask(AdoptedFormula(name="ship", plane=plane))["text"] == formula_text(version=version)

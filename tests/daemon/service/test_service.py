@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import pytest
@@ -33,10 +35,13 @@ from moot_testkit.ledger import PATIENCE_S
 from moot_testkit.town import PROJECT, Member, make_api, make_town
 from mootd.edges.paths import Places
 from mootd.engine.membership import found_plane
+from mootd.engine.patience import Waiting
 from mootd.engine.unit import Unit
 from mootd.service.own_machine import Machine
 from mootd.service.quick_reads import QuickReads
+from mootd.service.reads import READS
 from mootd.service.service import IMPORT_SESSIONS, Service
+from mootd.service.snapshot import Snapshot
 from mootd.writer import Commit, Writer
 
 LONG_MS = 600_000
@@ -309,3 +314,34 @@ async def test_a_name_of_who_acts_that_is_no_line_is_refused_whoever_sends_it(se
     with pytest.raises(RefusedError, match="control characters"):
         await way(service, request)
     assert titles(service) == set()
+
+
+# -- Reads that nobody waits for ---------------------------------------------------------------------------------
+def test_a_read_ends_where_its_terminal_says_that_the_client_has_gone(service: Service) -> None:
+    service.call(create("One"))
+    waiting = Waiting()
+    assert len(service.call(ListIssues(limit=0), check=waiting.check).issues) == 1
+    waiting.leave()
+    with pytest.raises(RefusedError) as refused:
+        service.call(ListIssues(limit=0), check=waiting.check)
+    assert refused.value.code is Code.CANCELLED
+
+
+async def test_a_read_ends_soon_after_its_deadline(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def read(snapshot: Snapshot, request: Blocked) -> None:
+        begun.set()
+        try:
+            while True:
+                snapshot.check()
+                time.sleep(0.001)
+        finally:
+            ended.set()
+
+    monkeypatch.setitem(cast("dict[Any, Any]", READS), Blocked, read)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await ask(service, Blocked())
+    assert begun.is_set()
+    assert await asyncio.to_thread(ended.wait, PATIENCE_S)

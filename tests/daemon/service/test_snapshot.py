@@ -6,12 +6,17 @@ from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import CreatePlane, Invite, Join
 from moot_protocol.listing import Filter
+from moot_protocol.machine_requests import Events
 from moot_protocol.memory_requests import Prime, Settings
+from moot_protocol.query_requests import Query
 from moot_protocol.requests import Create, InitProject, IssueFields, ListIssues, Ready
+from moot_protocol.transfer_requests import Export
 from moot_testkit.carrying import send
 from moot_testkit.engine import Desk
 from moot_testkit.planes import two_planes
 from moot_testkit.town import Api, Member, make_api
+from mootd.engine.patience import Waiting
+from mootd.service.reads import READS
 from mootd.service.snapshot import Snapshot
 
 
@@ -56,3 +61,18 @@ def test_issues_of_a_plane_are_worked_on_where_no_ledger_is() -> None:
     assert two.call(Settings(project="co")) == []
     taken = two.call(ClaimReady(actor="bob", filter=Filter(projects=("co",))))
     assert taken is not None
+
+
+def test_whatever_is_looked_for_in_it_ends_once_nobody_waits() -> None:
+    desk = Desk().found()
+    desk.create("mt-1")
+    waiting = Waiting()
+    with desk.replica.read() as reader:
+        snapshot = Snapshot(desk.replica, reader, 0, waiting.check)
+        assert len(READS[ListIssues](snapshot, ListIssues()).issues) == 1
+        assert READS[Export](snapshot, Export())["lines"]
+        waiting.leave()
+        for request in (ListIssues(), Export(), Query(text="title=x"), Events(since=0)):
+            with pytest.raises(RefusedError) as refused:
+                READS[type(request)](snapshot, request)
+            assert refused.value.code is Code.CANCELLED

@@ -9,6 +9,7 @@ from moot_protocol.requests import AddComment, Close, Create, Edge, InitProject,
 from moot_protocol.snapshot_file import Snapshot
 from moot_testkit.spooling import SpoolSite, create
 from moot_testkit.town import PROJECT
+from mootd.engine.rotating import rotate_town
 from mootd.spool import snapshots
 
 
@@ -79,6 +80,21 @@ def test_where_not_all_fit_the_latest_closed_come_after_what_is_open(
     assert (found.left_out, found.open_left_out) == (4, 1)
 
 
+def test_statuses_of_a_project_s_own_are_in_it_also_where_lists_hide_them(
+    site: SpoolSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.api.call(SetSetting(actor="ada", project=PROJECT, key="status.custom", value="shelved:frozen,shipped:done"))
+    for number, status in enumerate(("shelved", "open", "shipped", "closed")):
+        fields = IssueFields(title=status, status=status, priority=number)
+        site.api.call(Create(actor="ada", project=PROJECT, id=f"demo-{status}", fields=fields))
+    found = snapshot(site)
+    assert list(found.issues) == ["demo-shelved", "demo-open", "demo-shipped", "demo-closed"]
+    assert (found.left_out, found.open_left_out) == (0, 0)
+    monkeypatch.setattr(snapshots, "SNAPSHOT_ISSUES", 2)
+    found = snapshot(site)
+    assert (list(found.issues), found.left_out, found.open_left_out) == (["demo-shelved", "demo-open"], 2, 1)
+
+
 def test_it_says_where_another_town_writes_too(site: SpoolSite) -> None:
     replica = site.api.member.replica
     number, feed = next((n, row) for n, row in replica.feeds.items() if row.n and row.plane == replica.ledger.number)
@@ -86,3 +102,11 @@ def test_it_says_where_another_town_writes_too(site: SpoolSite) -> None:
         assert not snapshots._is_shared(replica, reader, site.row)
         replica.feeds[number] = replace(feed, town=bytes(32))
         assert snapshots._is_shared(replica, reader, site.row)
+
+
+def test_what_the_town_wrote_under_a_key_that_it_gave_up_is_its_own(site: SpoolSite) -> None:
+    site.api.call(create("one", id="demo-one"))
+    member = site.api.member
+    member.commit(rotate_town)
+    with member.replica.read() as reader:
+        assert not snapshots._is_shared(member.replica, reader, site.row)

@@ -40,7 +40,7 @@ class Care(Lists):
             start = layout.project_prefix(layout.UPDATED, number)
             stop = layout.timed_key(layout.UPDATED, number, max(request.before, 0), 0)
             keys.extend(key for key, _ in reader.scan(index, start, stop))
-        keys.sort(key=lambda key: key[3:])
+        keys.sort(key=layout.by_time)
         return (layout.eid_of(key) for key in keys)
 
     # -- Lint ----------------------------------------------------------------------------------------------------

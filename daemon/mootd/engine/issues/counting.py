@@ -14,10 +14,11 @@ from moot_protocol.edge_types import PARENT
 from moot_protocol.errors import RefusedError
 from moot_protocol.issue import CLOSED, Facts
 from moot_protocol.listing import Filter
-from moot_protocol.matching import lead_time_hours
+from moot_protocol.matching import labels_in_use, lead_time_hours
 from moot_protocol.requests import Count, Labels, Ready, Stats
+from mootd.engine import layout
 from mootd.engine.issues.candidates import Candidate
-from mootd.engine.issues.filters import tests_of
+from mootd.engine.issues.filters import prefixes_below, tests_of
 from mootd.engine.issues.lists import Lists
 from mootd.engine.issues.tallies import Tallies
 from mootd.engine.layout import BACK_EDGE
@@ -32,6 +33,8 @@ _GROUPINGS: Final[dict[str, Callable[[Facts], Sequence[Any]]]] = {
     "project": lambda shown: (shown.project,),
 }
 """What issues can be counted by."""
+_NOT_CLOSED: Final = b"\0"
+"""Follows a label in a key, where the issue isn't closed."""
 MOST_TIMED: Final = 20_000
 """Closed issues that are read for the mean time to close, evenly spread; twice as many at most."""
 
@@ -52,8 +55,10 @@ class CountLists(Lists):
     def _tallied(self, request: Count) -> tuple[int, Counter[Any]] | None:
         """(total, group → number), where keys tell."""
         tallies, closed = self._tallies(request.filter), request.all
-        if tallies is None or request.by not in {"", "status", "priority", "assignee"}:
+        if tallies is None or request.by not in {"", "status", "priority", "assignee", "label"}:
             return None
+        if request.by == "label":
+            return None if request.filter.statuses else self._tallied_labels(request, tallies)
         if request.by == "assignee":
             holders = None if request.filter.statuses else tallies.assignees(request.filter, closed=closed)
             return None if holders is None else (holders.total(), holders)
@@ -62,6 +67,23 @@ class CountLists(Lists):
             return priorities.total(), priorities
         statuses = tallies.statuses(request.filter, closed=closed)
         return None if statuses is None else (statuses.total(), statuses)
+
+    def _tallied_labels(self, request: Count, tallies: Tallies) -> tuple[int, Counter[Any]] | None:
+        """As `_tallied`: an issue stands below each label that it has, below none if it has none."""
+        entities, counts, labelled = self._issues.entities, Counter[Any](), set[int]()
+        for number in self._project_numbers(request.filter):
+            for prefix in prefixes_below(entities, layout.project_prefix(layout.LABEL, number)):
+                label = layout.text_of(prefix)
+                if label is None:
+                    return None
+                meant = prefix if request.all else prefix + _NOT_CLOSED
+                rows = entities.reader.scan(entities.views.index, meant, layout.after(meant))
+                eids = [layout.eid_of(key) for key, _ in rows]
+                counts[label] += len(eids)
+                labelled.update(eids)
+        total = tallies.priorities(request.filter, closed=request.all).total()
+        counts[""] += total - len(labelled)
+        return total, +counts
 
     def _tallies(self, wanted: Filter) -> Tallies | None:
         tallies = Tallies(self._issues, self._project_numbers(wanted))
@@ -88,8 +110,7 @@ class CountLists(Lists):
 
     def labels(self, request: Labels) -> list[dict[str, Any]]:
         """All labels in use."""
-        counted = self.count(Count(filter=Filter(projects=request.projects), by="label"))["groups"]
-        return [{"label": row["group"], "count": row["count"]} for row in counted if row["group"]]
+        return labels_in_use(request, self.count)
 
     def stats(self, request: Stats) -> dict[str, Any]:
         """Totals."""

@@ -6,20 +6,30 @@ from operator import itemgetter
 from typing import Final
 
 from moot_protocol.edge_types import PARENT
-from moot_protocol.issue import ALIAS, CLOSED, DEFERRED
+from moot_protocol.issue import ALIAS, CLOSED
 from moot_protocol.listing import Filter
-from moot_protocol.matching import has_metadata, id_begins, like
+from moot_protocol.matching import Times, has_metadata, id_begins, like, time_tests
 from moot_protocol.regex import searching
 from mootd.engine import layout
+from mootd.engine.entities import Entities
 from mootd.engine.issues.candidates import Candidate
 from mootd.engine.issues.reading import Issues
 from mootd.engine.issues.texts import text_of
 from mootd.engine.layout import BACK_EDGE, EDGE
+from mootd.engine.text_keys import through_text
 
 _KEY: Final = itemgetter(0)
 Test = Callable[[Candidate], bool]
 Projects = Mapping[tuple[int, str], int]
 """(plane, name) → number of every project."""
+_TIMES: Final = Times[Candidate](
+    lambda c: c.created_ms,
+    lambda c: c.updated_ms,
+    lambda c: c.facts.closed_ms,
+    lambda c: c.facts.due_ms,
+    lambda c: c.facts.defer_until_ms,
+    lambda c: c.facts.status,
+)
 
 
 def tests_of(wanted: Filter, issues: Issues, now_ms: int) -> list[Test]:
@@ -27,7 +37,7 @@ def tests_of(wanted: Filter, issues: Issues, now_ms: int) -> list[Test]:
     tests: list[Test] = [
         *_choices(wanted),
         *_labels(wanted),
-        *_times(wanted, now_ms),
+        *time_tests(wanted, _TIMES, now_ms),
         *_texts(wanted, issues),
         *_family(wanted, issues),
     ]
@@ -79,30 +89,6 @@ def _labels(wanted: Filter) -> Iterator[Test]:
     if wanted.label_regex:
         is_found = searching(wanted.label_regex)
         yield lambda c: any(map(is_found, c.facts.labels))
-
-
-def _times(wanted: Filter, now_ms: int) -> Iterator[Test]:
-    bounds: tuple[tuple[int | None, int | None, Callable[[Candidate], int | None]], ...] = (
-        (wanted.created_after, wanted.created_before, lambda c: c.created_ms),
-        (wanted.updated_after, wanted.updated_before, lambda c: c.updated_ms),
-        (wanted.closed_after, wanted.closed_before, lambda c: c.facts.closed_ms),
-        (wanted.due_after, wanted.due_before, lambda c: c.facts.due_ms),
-        (wanted.defer_after, wanted.defer_before, lambda c: c.facts.defer_until_ms),
-        (None, now_ms if wanted.overdue else None, lambda c: None if c.facts.status == CLOSED else c.facts.due_ms),
-    )
-    if wanted.deferred:
-        yield lambda c: c.facts.status == DEFERRED or (c.facts.defer_until_ms or 0) > now_ms
-    for after, before, time_of in bounds:
-        if after is not None or before is not None:
-            yield _between(after, before, time_of)
-
-
-def _between(after: int | None, before: int | None, time_of: Callable[[Candidate], int | None]) -> Test:
-    def test(candidate: Candidate) -> bool:
-        ms = time_of(candidate)
-        return ms is not None and (after is None or ms > after) and (before is None or ms < before)
-
-    return test
 
 
 def _texts(wanted: Filter, issues: Issues) -> Iterator[Test]:
@@ -219,25 +205,31 @@ def in_priority_order(issues: Issues, wanted: Filter, numbers: list[int], *, clo
 
 def _narrow(number: int, wanted: Filter) -> bytes:
     if wanted.assignee:
-        return layout.project_prefix(layout.ASSIGNEE, number) + layout.text_key(wanted.assignee)
-    return layout.project_prefix(layout.LABEL, number) + layout.text_key(wanted.labels[0])
+        return layout.text_prefix(layout.ASSIGNEE, number, wanted.assignee)
+    return layout.text_prefix(layout.LABEL, number, wanted.labels[0])
 
 
 def status_prefixes(issues: Issues, number: int, wanted: Filter, *, closed: bool) -> Iterator[bytes]:
     """What the keys of a project's issues begin with in the list by status: a prefix for each status that is wanted."""
-    base = layout.project_prefix(layout.STATUS, number)
     if wanted.statuses:
-        yield from (base + layout.text_key(status) for status in wanted.statuses)
+        yield from (layout.text_prefix(layout.STATUS, number, status) for status in wanted.statuses)
         return
-    reader, index = issues.entities.reader, issues.entities.views.index
-    start = base
-    while True:
-        key = next((key for key, _ in reader.scan(index, start, layout.after(base))), None)
-        if key is None:
-            return
-        prefix = key[: key.index(b"\0", len(base)) + 1]
-        if closed or prefix != base + layout.text_key(CLOSED):
-            yield prefix
+    left_out = b"" if closed else layout.text_prefix(layout.STATUS, number, CLOSED)
+    found = prefixes_below(issues.entities, layout.project_prefix(layout.STATUS, number))
+    yield from (prefix for prefix in found if prefix != left_out)
+
+
+def prefixes_below(entities: Entities, base: bytes) -> Iterator[bytes]:
+    """What the keys of INDEX begin with that start so, through the text that follows: each once, whatever its number.
+
+    Args:
+        entities: the transaction.
+        base: a `project_prefix`.
+    """
+    reader, index, start = entities.reader, entities.views.index, base
+    while (key := next((key for key, _ in reader.scan(index, start, layout.after(base))), None)) is not None:
+        prefix = through_text(key, len(base))
+        yield prefix
         start = layout.after(prefix)
 
 

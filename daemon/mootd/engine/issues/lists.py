@@ -1,10 +1,12 @@
 """Lists of issues: `list`, `ready`, `blocked` and children."""
 
 from collections.abc import Callable, Iterable, Iterator
-from heapq import merge, nsmallest
-from itertools import islice
+from heapq import merge, nlargest, nsmallest
+from itertools import count, islice
 from operator import itemgetter
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from moot_protocol import issue_document
 from moot_protocol.edge_types import PARENT
@@ -12,31 +14,35 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import CLOSED, DEFERRED, read_issue
 from moot_protocol.limits import LONGEST_LIMIT
 from moot_protocol.listing import Filter, IssueDoc, Page
-from moot_protocol.matching import hybrid_key
+from moot_protocol.matching import HIDDEN, check_ready_sort, hybrid_key, wants_closed
 from moot_protocol.requests import Blocked, Children, ListIssues, Ready
 from mootd.engine import layout
 from mootd.engine.issues.candidates import Candidate
 from mootd.engine.issues.filters import (
     Projects,
     Test,
+    descendants,
     in_priority_order,
     project_numbers,
     tests_of,
 )
 from mootd.engine.issues.reading import Issues
 from mootd.engine.issues.sieve import Sieve, sieve_of
-from mootd.engine.issues.vocabulary import ACTIVE, HIDDEN, Vocabularies
+from mootd.engine.issues.vocabulary import ACTIVE, Vocabularies
 from mootd.engine.known_rows import KnownRows
 from mootd.engine.layout import BACK_EDGE
 from mootd.engine.names import Names
+from mootd.engine.patience import Check, often, patient
 from mootd.engine.record import decode_record
-from mootd.engine.standing import BLOCKED, EPHEMERAL, EXCLUDED_TYPE, OPEN, PINNED, Standing
+from mootd.engine.standing import BLOCKED, EPHEMERAL, EXCLUDED_TYPE, EXISTS, OPEN, PINNED, Standing
+from mootd.engine.standing import CLOSED as IS_CLOSED
 from mootd.store.port import Table
 
 _KEY: Final = itemgetter(0)
-_PROJECT_BYTES: Final = len(layout.project_prefix(layout.UPDATED, 0))
 
 SortKey = Callable[[Candidate], Any]
+Meant = Callable[[Standing], object]
+"""Whether an issue of this standing may be one that is listed."""
 _SORTS: Final[dict[str, SortKey]] = {
     "created": lambda c: (-c.created_ns, c.record.entity),
     "oldest": lambda c: (c.created_ns, c.record.entity),
@@ -60,6 +66,7 @@ class Lists:
         now_ms: the wall clock.
         known: rows made before.
         ledger: the plane on which the town's settings stand.
+        check: raises once nobody waits for the list any more; called every so many issues.
     """
 
     def __init__(
@@ -71,11 +78,13 @@ class Lists:
         known: KnownRows[Candidate] | None = None,
         *,
         ledger: int,
+        check: Check = patient,
     ) -> None:
         self._issues = issues
         self._names = names
         self._projects = projects
         self._now_ms = now_ms
+        self._check = check
         self._known = KnownRows[Candidate]() if known is None else known
         self._vocabularies = Vocabularies(issues.entities, ledger)
         is_marked = issues.origins is not None and issues.origins.is_needed
@@ -85,7 +94,7 @@ class Lists:
     def _matching(self, eids: Iterable[int], tests: list[Test], sieve: Sieve | None = None) -> Iterator[Candidate]:
         entities, known, planes = self._issues.entities, self._known, self._issues.planes
         get, records = entities.reader.get, entities.views.records
-        for eid in eids:
+        for eid in often(eids, self._check):
             packed = get(records, layout.eid_key(eid))
             if packed is None or (sieve is not None and not sieve(packed)):
                 continue
@@ -109,7 +118,7 @@ class Lists:
 
     def _page_of(self, shown: list[Candidate], total: int | None, *, truncated: bool, texts: bool) -> Page:
         return Page(
-            issues=[self._document(candidate, texts=texts) for candidate in shown],
+            issues=[self._document(candidate, texts=texts) for candidate in often(shown, self._check)],
             total=total,
             truncated=truncated,
             short=self._short_ids(shown),
@@ -119,7 +128,7 @@ class Lists:
         arrivals = self._issues.entities.reader.get(Table.META, layout.ARRIVAL)
         _, _, chars, before = self._known.short_ids(arrivals, lambda: self._names.scope)
         entities = [candidate.record.entity for candidate in shown]
-        for entity in entities:
+        for entity in often(entities, self._check):
             if entity not in chars:
                 chars[entity] = self._names.unique_chars(entity, before.get(entity, 0))
         return [chars[entity] for entity in entities]
@@ -142,23 +151,20 @@ class Lists:
         return shown
 
     def _sorted_page(self, found: Iterable[Candidate], key: SortKey, request: Any, *, reverse: bool = False) -> Page:
-        candidates = list(found)
-        if reverse:
-            candidates.sort(key=key, reverse=True)
-        elif request.limit:
-            total = len(candidates)
-            shown = nsmallest(request.limit, candidates, key=key)
-            return self._page_of(shown, total, truncated=total > len(shown), texts=request.texts)
-        else:
-            candidates.sort(key=key)
-        shown = candidates[: request.limit] if request.limit else candidates
-        return self._page_of(shown, len(candidates), truncated=len(shown) < len(candidates), texts=request.texts)
+        if not request.limit:
+            shown = sorted(found, key=key, reverse=reverse)
+            return self._page_of(shown, len(shown), truncated=False, texts=request.texts)
+        tally = count()  # of those that are looked at: only what is shown is held
+        first = nlargest if reverse else nsmallest
+        shown = first(request.limit, (candidate for candidate, _ in zip(found, tally, strict=False)), key=key)
+        total = next(tally)
+        return self._page_of(shown, total, truncated=total > len(shown), texts=request.texts)
 
     # -- Requests ------------------------------------------------------------------------------------------------
     def issues(self, request: ListIssues) -> Page:
         """Issues in an order."""
         wanted = request.filter
-        closed = request.all or wanted.closed_after is not None or wanted.closed_before is not None
+        closed = wants_closed(request)
         tests = tests_of(wanted, self._issues, self._now_ms)
         if wanted.ids:
             eids: Iterable[int] = [self._issues.names.resolve(typed)[1] for typed in wanted.ids]
@@ -184,7 +190,7 @@ class Lists:
         reader, index = self._issues.entities.reader, self._issues.entities.views.index
         prefixes = [layout.project_prefix(layout.UPDATED, number) for number in self._project_numbers(wanted)]
         streams = [
-            (key[_PROJECT_BYTES:] for key, _ in reader.scan(index, prefix, layout.after(prefix), reverse=True))
+            (layout.by_time(key) for key, _ in reader.scan(index, prefix, layout.after(prefix), reverse=True))
             for prefix in prefixes
         ]
         return map(layout.eid_of, merge(*streams, reverse=True))
@@ -204,26 +210,39 @@ class Lists:
 
     def ready(self, request: Ready) -> Page:
         """Issues that can be worked on now."""
-        wanted = request.filter
-        tests = tests_of(wanted, self._issues, self._now_ms)
-        found = self._matching(self._ready_eids(request), tests)
+        check_ready_sort(request.sort)
+        tests = tests_of(request.filter, self._issues, self._now_ms)
+        few = self._few(request.filter, lambda standing: not standing.flags & (BLOCKED | PINNED))
+        if few is None:
+            found = self._matching(self._ready_eids(request), tests)
+        else:
+            found = self._matching(few, [self._is_ready(request), *tests])
         if request.sort == "priority":
             return self._page(found, request.limit, texts=request.texts)
-        if request.sort == "oldest":
-            return self._sorted_page(found, _SORTS["oldest"], request)
-        if request.sort == "hybrid":
-            return self._sorted_page(found, self._hybrid, request)
-        raise RefusedError(f"can't sort ready work by {request.sort!r}", hint="one of priority, oldest, hybrid")
+        return self._sorted_page(found, self._hybrid if request.sort == "hybrid" else _SORTS["oldest"], request)
 
     def _hybrid(self, candidate: Candidate) -> Any:
         return hybrid_key(candidate.created_ms, candidate.facts.priority, candidate.record.entity, self._now_ms)
 
+    def _is_ready(self, request: Ready) -> Test:
+        """Whether an issue that is there, unblocked and not pinned stands among `_ready_eids`."""
+        classes = _ready_classes(request)
+        lapsed = {layout.eid_of(key) for key in self._lapsed(request, classes)}
+        own = self._own_statuses(request.filter)
+        active = {(number, status) for number, status, category in own if category == ACTIVE}
+
+        def test(candidate: Candidate) -> bool:
+            standing, status = self._issues.standing(candidate.eid), candidate.facts.status
+            if standing.issue_class not in classes:
+                return False
+            if standing.flags & OPEN or candidate.eid in lapsed or (standing.project, status) in active:
+                return self._is_due(request, standing)
+            return request.include_deferred and status == DEFERRED
+
+        return test
+
     def _ready_eids(self, request: Ready) -> Iterator[int]:
-        classes = {0}
-        if request.filter.types:
-            classes |= {each | EXCLUDED_TYPE for each in classes}
-        if request.include_ephemeral:
-            classes |= {each | EPHEMERAL for each in classes}
+        classes = _ready_classes(request)
         reader, index = self._issues.entities.reader, self._issues.entities.views.index
         streams: list[Iterable[bytes]] = []
         for number in self._project_numbers(request.filter):
@@ -247,7 +266,8 @@ class Lists:
         numbers = set(self._project_numbers(wanted))
         reader, index = self._issues.entities.reader, self._issues.entities.views.index
         for key, _ in reader.scan(index, layout.DEFERRED, stop):
-            if int.from_bytes(key[9:11], "big") in numbers and key[11] in classes:
+            project, issue_class = layout.project_and_class(key)
+            if project in numbers and issue_class in classes:
                 yield key
 
     def _lapsed(self, request: Ready, classes: set[int]) -> Iterator[bytes]:
@@ -255,7 +275,8 @@ class Lists:
         numbers = set(self._project_numbers(request.filter))
         reader, index = self._issues.entities.reader, self._issues.entities.views.index
         for key, _ in reader.scan(index, layout.LEASE, layout.lease_key(self._now_ms + 1, b"")):
-            is_wanted = int.from_bytes(key[9:11], "big") in numbers and key[11] in classes
+            project, issue_class = layout.project_and_class(key)
+            is_wanted = project in numbers and issue_class in classes
             standing = self._issues.standing(layout.eid_of(key)) if is_wanted else None
             if standing is not None and not standing.flags & BLOCKED and self._is_due(request, standing):
                 yield key
@@ -281,7 +302,7 @@ class Lists:
     def _free(self, project: int, status: str, classes: set[int]) -> Iterator[tuple[bytes, Standing]]:
         """Keys of a project's issues of a status that are neither blocked nor pinned, with their standings."""
         reader, index = self._issues.entities.reader, self._issues.entities.views.index
-        prefix = layout.project_prefix(layout.STATUS, project) + layout.text_key(status)
+        prefix = layout.text_prefix(layout.STATUS, project, status)
         for key, _ in reader.scan(index, prefix, layout.after(prefix)):
             standing = self._issues.standing(layout.eid_of(key))
             if standing.issue_class in classes and not standing.flags & (BLOCKED | PINNED):
@@ -291,12 +312,42 @@ class Lists:
         return project_numbers(self._projects, self._issues.planes, wanted)
 
     def _in_priority_order(self, wanted: Filter, *, closed: bool) -> Iterator[int]:
+        if wanted.parent and not wanted.deleted:
+            with_closed = closed or wanted.statuses
+            return self._below(wanted, lambda standing: with_closed or not standing.flags & IS_CLOSED)
         return in_priority_order(self._issues, wanted, self._project_numbers(wanted), closed=closed)
+
+    def _below(self, wanted: Filter, is_meant: Meant) -> Iterator[int]:
+        """The issues below the parent that is wanted, in the order of the indexes: of no other anything is read."""
+        family = descendants(self._issues, self._issues.names.resolve(wanted.parent)[1])
+        numbers = set(self._project_numbers(wanted))
+        standings = map(self._issues.standing, often(family, self._check))
+        keys = [
+            layout.order_suffix(standing.priority, standing.created_ms, standing.tie, standing.eid)
+            for standing in standings
+            if standing.flags & EXISTS and standing.project in numbers and is_meant(standing)
+        ]
+        keys.sort()
+        return map(layout.eid_of, keys)
+
+    def _few(self, wanted: Filter, is_meant: Meant) -> Iterator[int] | None:
+        """Those of a family, else of an assignee or a label, that may be meant, in the order of the indexes.
+
+        None where none of them is wanted. They aren't closed.
+        """
+        if wanted.parent:
+            return self._below(wanted, is_meant)
+        if not (wanted.assignee or wanted.labels):
+            return None
+        of_them = replace(wanted, deleted=False)
+        eids = in_priority_order(self._issues, of_them, self._project_numbers(wanted), closed=False)
+        return (eid for eid in eids if is_meant(self._issues.standing(eid)))
 
     def blocked(self, request: Blocked) -> Page:
         """Issues that something blocks."""
         tests = tests_of(request.filter, self._issues, self._now_ms)
-        found = _some(self._matching(self._blocked_eids(request.filter), tests), request.limit)
+        few = self._few(request.filter, lambda standing: standing.flags & BLOCKED)
+        found = _some(self._matching(self._blocked_eids(request.filter) if few is None else few, tests), request.limit)
         page = self._first_page(found, request.limit, texts=request.texts)
         for candidate, document in zip(found, page.issues, strict=False):
             blockers = self._issues.open_blockers(candidate.eid)
@@ -316,6 +367,16 @@ class Lists:
         found = [candidate for candidate in self._matching(below, []) if not candidate.facts.is_deleted]
         found.sort(key=lambda c: (c.facts.priority, -c.created_ms, c.record.entity))
         return self._page(found, 0, texts=request.texts)
+
+
+def _ready_classes(request: Ready) -> set[int]:
+    """The classes of issues that are shown as ready."""
+    classes = {0}
+    if request.filter.types:
+        classes |= {each | EXCLUDED_TYPE for each in classes}
+    if request.include_ephemeral:
+        classes |= {each | EPHEMERAL for each in classes}
+    return classes
 
 
 def sort_key(name: str) -> SortKey:
@@ -342,7 +403,7 @@ def _some(found: Iterable[Candidate], limit: int) -> list[Candidate]:
 def _is_last_changed(request: ListIssues) -> bool:
     """Whether a list is of the few that were changed last, which an index has in order."""
     wanted = request.filter
-    is_narrow = wanted.ids or wanted.deleted or wanted.assignee or wanted.labels
+    is_narrow = wanted.ids or wanted.deleted or wanted.assignee or wanted.labels or wanted.parent
     return request.sort == "updated" and request.limit > 0 and not (request.reverse or is_narrow)
 
 

@@ -38,6 +38,21 @@ def mirrored_lines(issues: Issues, project: str, names: Collection[str] | None) 
     return found
 
 
+def of_project(issues: Issues, project: str, names: Collection[str]) -> set[str]:
+    """Which of some names are issues whose line in a project's file may be another now.
+
+    Args:
+        issues: those of the project's plane.
+        project: its prefix.
+        names: ids. One of which nothing is live any more counts: whose it was isn't known.
+    """
+    return {
+        name
+        for name, record in _records(issues, names)
+        if not record.groups or project_of(issues.live(record, texts=False)) == project
+    }
+
+
 def projects_of(issues: Issues, names: Collection[str]) -> Counter[str]:
     """How many issues of these ids each project has; those that nothing is live of in none.
 

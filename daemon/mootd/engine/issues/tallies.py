@@ -12,13 +12,11 @@ from msgspec.structs import replace
 
 from moot_protocol.listing import Filter
 from mootd.engine import layout
-from mootd.engine.issues.filters import status_prefixes
+from mootd.engine.issues.filters import prefixes_below, status_prefixes
 from mootd.engine.issues.reading import Issues
 from mootd.engine.standing import Standing
 
 _EVERYTHING: Final = Filter()
-_PROJECT_BYTES: Final = len(layout.project_prefix(layout.STATUS, 0))
-_ORDER_BYTES: Final = len(layout.order_suffix(0, 0, 0, 0))
 _NOT_CLOSED: Final = b"\0"
 """Follows who holds an issue in a key, where the issue isn't closed."""
 
@@ -49,17 +47,17 @@ class Tallies:
         """
         counts: Counter[str] = Counter()
         for prefix in self._prefixes(wanted, closed=closed):
-            text = prefix[_PROJECT_BYTES:-1]
-            if b"\1" in text:
+            status = layout.text_of(prefix)
+            if status is None:
                 return None
-            counts[text.decode("utf-8", "surrogatepass")] += sum(1 for _ in self._keys(prefix))
+            counts[status] += sum(1 for _ in self._keys(prefix))
         return +counts
 
     def priorities(self, wanted: Filter, *, closed: bool) -> Counter[int]:
         """Priority → issues."""
         counts: Counter[int] = Counter()
         for prefix in self._prefixes(wanted, closed=closed):
-            counts.update(key[-_ORDER_BYTES] for key in self._keys(prefix))
+            counts.update(map(layout.priority_of, self._keys(prefix)))
         return counts
 
     def assignees(self, wanted: Filter, *, closed: bool) -> Counter[str] | None:
@@ -71,27 +69,18 @@ class Tallies:
         """
         counts: Counter[str] = Counter()
         for prefix in self._held():
-            text = prefix[_PROJECT_BYTES:-1]
-            if b"\1" in text:
+            holder = layout.text_of(prefix)
+            if holder is None:
                 return None
             meant = prefix if closed else prefix + _NOT_CLOSED
-            counts[text.decode("utf-8", "surrogatepass")] += sum(1 for _ in self._keys(meant))
+            counts[holder] += sum(1 for _ in self._keys(meant))
         counts[""] = self.priorities(wanted, closed=closed).total() - counts.total()
         return +counts
 
     def _held(self) -> Iterator[bytes]:
         """What the keys of issues that somebody holds begin with: a prefix for each project and holder."""
-        entities = self._issues.entities
         for number in self._numbers:
-            start = base = layout.project_prefix(layout.ASSIGNEE, number)
-            while True:
-                found = entities.reader.scan(entities.views.index, start, layout.after(base))
-                key = next((key for key, _ in found), None)
-                if key is None:
-                    break
-                prefix = key[: key.index(b"\0", len(base)) + 1]
-                yield prefix
-                start = layout.after(prefix)
+            yield from prefixes_below(self._issues.entities, layout.project_prefix(layout.ASSIGNEE, number))
 
     def pinned(self) -> int:
         """Issues that are pinned."""

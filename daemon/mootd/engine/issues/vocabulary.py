@@ -5,25 +5,21 @@ one, so that machines that have read different settings still agree on all of th
 longer has stays on the issues that bear it.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from moot_protocol import policies
 from moot_protocol.errors import RefusedError
 from moot_protocol.kinds import SETTING, field_of
-from moot_protocol.settings import STATUSES, TYPES, custom_statuses, custom_types
+from moot_protocol.matching import STATUS_KEY, own_statuses
+from moot_protocol.settings import STATUSES, TYPES, custom_types
 from mootd.engine import layout
 from mootd.engine.entities import Entities
 
-T = TypeVar("T")
-
-STATUS_KEY: Final = "status.custom"
 TYPE_KEY: Final = "types.custom"
-"""The settings that say so."""
+"""The setting that says which types a project has of its own; which statuses: `STATUS_KEY`."""
 ACTIVE: Final = "active"
 """The category of statuses whose issues are ready as open ones are."""
-HIDDEN: Final = frozenset({"done", "frozen"})
-"""Categories whose issues a list shows only where it is asked for them."""
 
 
 class Vocabulary(NamedTuple):
@@ -71,26 +67,25 @@ class Vocabularies:
 
     def of(self, plane: int, project: str) -> Vocabulary:
         """The vocabulary of a project."""
-        types = self._parsed(plane, project, TYPE_KEY, custom_types) or ()
-        return Vocabulary(self.statuses(plane, project), frozenset(types))
+        return Vocabulary(self.statuses(plane, project), frozenset(self._types(plane, project)))
 
     def statuses(self, plane: int, project: str) -> Mapping[str, str]:
         """A project's own statuses: name → category."""
         found = self._statuses.get((plane, project))
         if found is None:
-            own = self._parsed(plane, project, STATUS_KEY, custom_statuses) or ()
-            # The statuses of every project mean what they mean.
-            found = {each.name: each.category for each in own if each.name not in STATUSES}
-            self._statuses[plane, project] = found
+            found = self._statuses[plane, project] = own_statuses(self._setting(plane, project, STATUS_KEY))
         return found
 
-    def _parsed(self, plane: int, project: str, key: str, parse: Callable[[str], T]) -> T | None:
-        """A setting as it is understood; None where it isn't set, or was written by a newer release's rules."""
-        text = self._text(plane, f"{project}/{key}") or self._text(self._ledger, f"/{key}")
+    def _types(self, plane: int, project: str) -> list[str]:
+        """A project's own types; none where they were written by a newer release's rules."""
         try:
-            return parse(text) if text else None
+            return custom_types(self._setting(plane, project, TYPE_KEY))
         except RefusedError:
-            return None
+            return []
+
+    def _setting(self, plane: int, project: str, key: str) -> str:
+        """What the project says, else the town; empty where neither says anything."""
+        return self._text(plane, f"{project}/{key}") or self._text(self._ledger, f"/{key}")
 
     def _text(self, plane: int, entity: str) -> str:
         eid = self._entities.reader.get(self._entities.views.ids, layout.id_key(plane, SETTING, entity))

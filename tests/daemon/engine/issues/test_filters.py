@@ -9,6 +9,8 @@ from moot_protocol.errors import Code
 from moot_protocol.listing import Filter
 from moot_protocol.requests import Blocked, Close, Count, ListIssues, Ready
 from moot_testkit.engine import START_MS, Desk, ids_of
+from mootd.engine import layout
+from mootd.engine.issues.filters import prefixes_below
 
 YEAR_MS = 365 * 24 * 3600 * 1000
 DUE_MS = 1_735_689_600_000
@@ -34,6 +36,19 @@ PLAIN = {
     "title_contains": "top", "title_or_id": "plai", "created_before": START_MS + 1, "updated_before": START_MS + 1,
 }  # fmt: skip
 """Parts that the issue without anything of note passes, alone or with the parent."""
+
+
+def test_what_keys_begin_with_is_found_once_each_however_many_there_are() -> None:
+    desk = Desk().found()
+    for name, status in (("a", "open"), ("b", "open"), ("c", "closed"), ("d", "blocked"), ("e", "open")):
+        desk.create(f"mt-{name}", status=status)
+    (number,) = desk.replica.projects.values()
+    with desk.replica.read() as reader:
+        entities = desk.entities(reader)
+        found = list(prefixes_below(entities, layout.project_prefix(layout.STATUS, number)))
+        none = list(prefixes_below(entities, layout.project_prefix(layout.STATUS, number + 1)))
+    assert found == [layout.text_prefix(layout.STATUS, number, status) for status in ("blocked", "closed", "open")]
+    assert none == []
 
 
 @pytest.fixture
