@@ -1,12 +1,14 @@
-"""What `--json` writes: exactly one document on standard output, in the shapes that `bd` has.
+"""What `--json` writes: one document on standard output, of `export`, `events` and `audit export` one a line.
 
-Bare shapes by default; with BD_JSON_ENVELOPE=1 each inside `{"schema_version": 1, "data": …}`. Documents carry every
-value as it is: characters that would act on a terminal, or not show, are written as JSON's own escapes, which any
-reader turns back. What a list leaves out is said on standard error, so that it can't be taken for all there is.
+The shapes are those of `bd`: bare by default; with BD_JSON_ENVELOPE=1 each inside `{"schema_version": 1, "data": …}`.
+Documents carry every value as it is: characters that would act on a terminal, or not show, are written as JSON's own
+escapes, which any reader turns back. What a list leaves out is said on standard error, so that it can't be taken for
+all there is.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from moot.console import as_bd, exits
@@ -19,8 +21,14 @@ from moot_protocol.issue_document import FIELDS
 from moot_protocol.listing import IssueDoc, Page
 
 SCHEMA_VERSION: Final = 1
-_COMPACT: Final[dict[str, Any]] = {"separators": (",", ":")}
-_INDENTED: Final[dict[str, Any]] = {"indent": 2}
+PIECE_CHARS: Final = 64 * 1024
+"""Characters after which what is there of a document is put out: nobody else waits until all of it is made."""
+_BLANKS: Final = "  "
+"""What each level is indented by."""
+_WRAPPED: Final = 2
+"""Objects around a document's list, its envelope among them, at most: so far its elements are encoded one by one."""
+_COMPACT: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_INDENTED: Final = json.JSONEncoder(ensure_ascii=False, indent=_BLANKS).encode
 _TEXT_FIELDS: Final = frozenset(
     {
         "description", "design", "acceptance_criteria", "notes", "comments", "dependencies",
@@ -41,7 +49,9 @@ def write(context: Context, document: Any) -> None:
     facts = context.terminal.facts
     if getattr(context.arguments, "dry_run", False) and isinstance(document, dict):
         document = {**document, "dry_run": True}
-    context.terminal.out(encoded(enveloped(document, facts.environment), indent=facts.out_is_terminal) + "\n")
+    parts = _parts(enveloped(document, facts.environment), indent=facts.out_is_terminal)
+    for piece in _in_pieces(chain(parts, ["\n"])):
+        context.terminal.out(piece)
 
 
 def enveloped(document: Any, environment: Mapping[str, str]) -> Any:
@@ -53,7 +63,51 @@ def enveloped(document: Any, environment: Mapping[str, str]) -> Any:
 
 def encoded(document: Any, *, indent: bool = False) -> str:
     """A document as JSON whose every character is printable, newlines of the indentation apart."""
-    return escaped(json.dumps(document, ensure_ascii=False, **(_INDENTED if indent else _COMPACT)))
+    return "".join(_parts(document, indent=indent))
+
+
+def _parts(value: Any, *, indent: bool, depth: int = 0) -> Iterator[str]:
+    """What a document is made of, in order: each element of a list by itself, as no thread runs beside the encoder."""
+    if isinstance(value, list | tuple) and value:
+        yield from _enclosed("[]", ([_whole(each, depth + 1, indent=indent)] for each in value), depth, indent=indent)
+    elif isinstance(value, dict) and value and depth < _WRAPPED and all(type(name) is str for name in value):
+        named = ": " if indent else ":"
+        fields = (
+            chain([_whole(name, 0, indent=indent), named], _parts(each, indent=indent, depth=depth + 1))
+            for name, each in value.items()
+        )
+        yield from _enclosed("{}", fields, depth, indent=indent)
+    else:
+        yield _whole(value, depth, indent=indent)
+
+
+def _enclosed(brackets: str, elements: Iterable[Iterable[str]], depth: int, *, indent: bool) -> Iterator[str]:
+    start, end = ("\n" + _BLANKS * (depth + 1), "\n" + _BLANKS * depth) if indent else ("", "")
+    before = brackets[0] + start
+    for element in elements:
+        yield before
+        yield from element
+        before = "," + start
+    yield end + brackets[1]
+
+
+def _whole(value: Any, depth: int, *, indent: bool) -> str:
+    """A value at a depth, encoded at once: outside of strings there are line ends, inside there are none."""
+    return escaped(_INDENTED(value).replace("\n", "\n" + _BLANKS * depth) if indent else _COMPACT(value))
+
+
+def _in_pieces(parts: Iterable[str]) -> Iterator[str]:
+    """Parts put together until they are worth putting out."""
+    held: list[str] = []
+    size = 0
+    for part in parts:
+        held.append(part)
+        size += len(part)
+        if size >= PIECE_CHARS:
+            yield "".join(held)
+            held, size = [], 0
+    if held:
+        yield "".join(held)
 
 
 def escaped(text: str) -> str:
@@ -100,8 +154,9 @@ def check_known(issues: Sequence[IssueDoc], fields: Iterable[str]) -> None:
     Raises:
         RefusedError: `usage`; names the fields that there are.
     """
-    known = _FIELDS.union(*issues)
-    for field in fields if issues else ():
+    asked = [field for field in fields if field not in _FIELDS]
+    known = _FIELDS.union(*issues) if asked else _FIELDS  # each issue may have fields that nobody knows
+    for field in asked if issues else ():
         if field not in known:
             there = sorted(name for name in known if not name.startswith("_"))
             raise RefusedError(

@@ -41,18 +41,12 @@ def clash_words(prefixes: Iterable[object]) -> str:
     return f"planes here have issue prefixes in common: {named}; where an id isn't clear, write PLANE:ID"
 
 
-def table(style: Style, rows: Sequence[Sequence[str]], *, flexible: int = -1) -> list[str]:
-    """Rows of safe texts as lines; a row that ends early is filled up with empty cells.
-
-    Args:
-        style: how to write.
-        rows: cells.
-        flexible: the column that is cut to fit a terminal.
-    """
+def table(style: Style, rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of safe texts as lines; a row that ends early is filled up with empty cells."""
     if not style.terminal:
         return [" ".join(filter(None, row)) for row in rows]
     widest = max(map(len, rows), default=0)
-    return aligned([[*row, *[""] * (widest - len(row))] for row in rows], width=style.width, flexible=flexible)
+    return aligned([[*row, *[""] * (widest - len(row))] for row in rows], width=style.width)
 
 
 def facts(style: Style, rows: Sequence[tuple[str, str]]) -> list[str]:

@@ -64,13 +64,11 @@ class _Split(NamedTuple):
 class CommandParser(ArgumentParser):
     """A parser that raises instead of exiting, and reads flags in any place and nothing but whole ones."""
 
-    def __init__(self, name: str, *, prog: str = "moot", epilog: str = "", width: int = 80) -> None:
+    def __init__(self, name: str, *, prog: str = "moot", width: int = 80) -> None:
         def formatter(prog: str) -> HelpFormatter:
             return RawDescriptionHelpFormatter(prog, max_help_position=28, width=width)
 
-        super().__init__(
-            prog=f"{prog} {name}".strip(), epilog=epilog, formatter_class=formatter, add_help=False, allow_abbrev=False
-        )
+        super().__init__(prog=f"{prog} {name}".strip(), formatter_class=formatter, add_help=False, allow_abbrev=False)
         self.name = name
         group = self.add_argument_group("flags of every command")
         group.add_argument("--json", action="store_true", help="print one JSON document")

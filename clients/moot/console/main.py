@@ -1,7 +1,8 @@
 """One run of the console: read the arguments, find out who acts and on what, run the command, report its failure.
 
-With `--json` exactly one document goes to standard output, also on failure. An exception that is no MootError is a
-defect of ours: it is handed to `on_crash`, which logs it, and the user sees the id under which it was logged.
+With `--json` exactly one document goes to standard output, also on failure; of `export`, `events` and `audit export`
+one a line. An exception that is no MootError is a defect of ours: it is handed to `on_crash`, which logs it, and the
+user sees the id under which it was logged.
 """
 
 import time

@@ -50,13 +50,13 @@ def values_of(given: list[str] | None) -> dict[str, str]:
     return values
 
 
-def cooked(context: Context, typed: str, values: Mapping[str, str]) -> Cooked:
-    """A formula with values in it.
+def cooked(context: Context, typed: str, values: Mapping[str, str], plane: str = "") -> Cooked:
+    """A formula with values in it; `plane` as for `parsed`.
 
     Raises:
         RefusedError: there is none, nobody here adopted it, or it can't be poured with these values.
     """
-    formula = parsed(context, typed)
+    formula = parsed(context, typed, plane)
     if context.terminal.facts.is_bd:
         values = _known(context, formula, values)
     return cook(formula, values)
@@ -70,25 +70,30 @@ def _known(context: Context, formula: Formula, values: Mapping[str, str]) -> dic
     return {name: value for name, value in values.items() if name in names}
 
 
-def parsed(context: Context, typed: str) -> Formula:
+def parsed(context: Context, typed: str, plane: str = "") -> Formula:
     """A formula: a file of the user's own, or one that this town wrote or adopted.
+
+    Args:
+        context: the command's.
+        typed: what names it.
+        plane: the plane that it stands on; empty: the only one that has it, or as for documents.
 
     Raises:
         RefusedError: there is none, nobody here adopted it, or it can't be read.
     """
     try:
-        return parse_formula(_text(context, typed))
+        return parse_formula(_text(context, typed, plane))
     except DocumentError as error:
         raise RefusedError(f"{typed} is no formula: {error}") from error
 
 
-def _text(context: Context, typed: str) -> str:
+def _text(context: Context, typed: str, plane: str) -> str:
     if any(mark in typed for mark in _FILE_MARKS) and not typed.startswith("formula/"):
         return _in_toml(typed, read_text(context, typed))
     try:
-        return str(context.api.call(AdoptedFormula(name=typed, home=context.plane))["text"])
+        return str(context.api.call(AdoptedFormula(name=typed, plane=plane, home=context.plane))["text"])
     except RefusedError as error:
-        if error.code is not Code.NOT_FOUND:
+        if error.code is not Code.NOT_FOUND or plane:
             raise
         found = found_in_file(context, typed)
         if found is None:

@@ -15,7 +15,7 @@ from moot_protocol.kinds import ISSUE
 from moot_protocol.limits import MIRROR_VERSIONS, MIRROR_VERSIONS_SLACK
 from moot_protocol.mirror_lines import KEY_BYTES, Doubt, content_hash, distance, id_of, joined, line_key
 from mootd.engine import layout, mirror_keys
-from mootd.engine.log import LogReader, damaged
+from mootd.engine.log import LogReader, damaged, decode_feed
 from mootd.engine.unit import Unit
 from mootd.store.port import Reader, Table
 
@@ -286,19 +286,36 @@ class Due(NamedTuple):
     """What may have changed since the file was last in step."""
 
     issues: set[str]
-    """Of any plane and project: who asks knows which are the file's."""
+    """Of any project: `mirroring.of_project` knows which are the file's."""
     until: int
     """The first event not looked at."""
 
 
-def due_since(reader: Reader, arrival: int) -> Due:
-    """The issues that events speak of, from one on."""
+def due_since(reader: Reader, arrival: int, plane: int) -> Due:
+    """The issues of a plane that events speak of, from one on.
+
+    Args:
+        reader: a transaction.
+        arrival: the first event's number.
+        plane: the plane's number.
+    """
     log = LogReader(reader)
     names: set[str] = set()
+    planes: dict[int, int] = {}
     for key, _ in reader.scan(Table.EVENTS, layout.arrival_key(max(arrival, 1))):
         arrival = int.from_bytes(key, "big")
-        skeleton = log.event(arrival).event.skeleton
-        if skeleton.kind == ISSUE:
+        stored = log.event(arrival)
+        if stored.feed not in planes:
+            planes[stored.feed] = _plane_of(reader, stored.feed)
+        skeleton = stored.event.skeleton
+        if skeleton.kind == ISSUE and planes[stored.feed] == plane:
             names.add(skeleton.entity)
         arrival += 1
     return Due(names, arrival)
+
+
+def _plane_of(reader: Reader, feed: int) -> int:
+    packed = reader.get(Table.META, layout.feed_key(feed))
+    if packed is None:
+        raise damaged(f"feed {feed} is missing")
+    return decode_feed(packed).plane

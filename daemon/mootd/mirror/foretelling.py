@@ -103,7 +103,7 @@ class Foretelling:
                 owed = None
             elif self._base == row.newest and row.cuts != self._replica.cuts:
                 full = True
-            due = set() if owed is None else due_since(reader, owed).issues
             issues = issues_of(self._replica, reader, row.plane)
+            due = set() if owed is None else due_since(reader, owed, *issues.planes).issues
             wanted = mirrored_lines(issues, row.project, None if full else due)
             return joined(rewritten(list(lines), wanted)) != self._content

@@ -31,7 +31,7 @@ from moot_protocol.mirror_lines import (
 )
 from moot_protocol.mirror_writing import rewritten
 from mootd.engine.commit import Committer
-from mootd.engine.issues.mirroring import issues_of, mirrored_lines
+from mootd.engine.issues.mirroring import issues_of, mirrored_lines, of_project
 from mootd.engine.mirrors import (
     MirrorRow,
     add_version,
@@ -58,6 +58,8 @@ WRITE_LATEST_MS: Final = 60_000
 """How long a change waits at most, however much goes on."""
 RETRY_MS: Final = 30_000
 """How long after a write that failed the next is tried."""
+PASSED_OVER: Final = 10_000
+"""Events that concern other files alone after which it is noted that they need not be looked at again."""
 LOOK_MS: Final = 5_000
 """How often the file is looked at although nobody told of a change."""
 GONE: Final = "the file is gone; what it held stays here; moved with its project? `moot mirror on` there lets it go on"
@@ -339,17 +341,23 @@ class Keeper:
         if self._looked >= self._replica.arrival:
             return
         with self._replica.read() as reader:
-            due = due_since(reader, self._looked)
+            issues = issues_of(self._replica, reader, row.plane)
+            due = due_since(reader, self._looked, *issues.planes)
+            changed = of_project(issues, row.project, due.issues)
         self._looked = due.until
-        if due.issues:
+        if changed:
             self._due_first = self._due_first if self._due or self._full else now
             self._due_last = now
-            self._due |= due.issues
+            self._due |= changed
 
     def _see_to_writing(self, row: MirrorRow, now: int) -> int:
         """Write what is due and has been quiet; returns when it will be."""
-        self._note_due(row, now)
+        try:
+            self._note_due(row, now)
+        except MootError as error:
+            return self._put_off(row, now, error)
         if not self._due and not self._full:
+            self._pass_over(row)
             return LOOK_MS
         due_at = min(self._due_last + self._timing.write_quiet, self._due_first + self._timing.write_latest)
         due_at = max(due_at, self._retry_at)
@@ -362,9 +370,20 @@ class Keeper:
         try:
             self._write(row, full=self._full)
         except MootError as error:
-            self._retry_at = now + RETRY_MS
-            self._change(row, problem=f"it can't be written: {error.message}", is_unwritten=True)
+            return self._put_off(row, now, error)
         return LOOK_MS
+
+    def _put_off(self, row: MirrorRow, now: int, error: MootError) -> int:
+        """Say why the file can't be written; returns when to look again."""
+        self._retry_at = now + RETRY_MS
+        self._change(row, problem=f"it can't be written: {error.message}", is_unwritten=True)
+        return LOOK_MS
+
+    def _pass_over(self, row: MirrorRow) -> None:
+        """Note now and then that events of others were looked at, so that no restart goes through all of them."""
+        if self._looked - row.arrival >= PASSED_OVER:
+            newest = {} if row.is_behind else {"newest_arrival": self._looked}
+            self._change(row, arrival=self._looked, **newest)
 
     def _write(self, row: MirrorRow, *, full: bool) -> None:
         """Bring the file to what the log says of the issues that are due, or of all."""

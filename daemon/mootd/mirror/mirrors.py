@@ -109,10 +109,12 @@ class Mirrors(WakingTasks):
 
     # -- On the loop ---------------------------------------------------------------------------------------------
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._match)
-        for worked in list(self._worked.values()):
-            if worked.task is None:
-                worked.task = tasks.create_task(self._work(worked), name="mirror")
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._match)
+        finally:  # one that can't begin keeps no other waiting
+            for worked in list(self._worked.values()):
+                if worked.task is None:
+                    worked.task = tasks.create_task(self._work(worked), name="mirror")
 
     def _let_go(self) -> None:
         for worked in self._worked.values():
@@ -148,15 +150,22 @@ class Mirrors(WakingTasks):
                 rows = {row.key: row for row in mirrors(reader)}
             for key in self._worked.keys() - rows.keys():
                 self._end(self._worked.pop(key))
-            for key in rows.keys() - self._worked.keys():
-                self._begin(rows[key])
+            failures = [failure for key in rows.keys() - self._worked.keys() if (failure := self._begun(rows[key]))]
+        if failures:  # told once all others have begun
+            raise failures[0]
 
-    def _begin(self, row: MirrorRow) -> None:
+    def _begun(self, row: MirrorRow) -> Exception | None:
+        """Begin to work on a row; what kept it from that."""
         try:
-            file = self._file(row.folder, row.file)
+            self._begin(row)
         except RefusedError as error:
             _log.warning("mirror.refused", message=error.message)
-            return
+        except Exception as error:  # whatever it is, it keeps no other mirror waiting
+            return error
+        return None
+
+    def _begin(self, row: MirrorRow) -> None:
+        file = self._file(row.folder, row.file)
         from mootd.mirror.keeper import Keeper  # many have no mirror
 
         worked = _Worked(Keeper(row, file, self._replica, self._commit, self._replica.wall, self._timing))

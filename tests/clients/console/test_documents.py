@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from moot.console import documents
 from moot.console.commands import lists
 from moot.console.safe_text import is_plain
+from moot.console.terminal import Facts
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Page
 from moot_testkit.canned_api import CannedApi, run
-from moot_testkit.terminal import FACTS, at_terminal
+from moot_testkit.terminal import FACTS, RecordingTerminal, at_terminal
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 JSON_VALUES = st.recursive(
@@ -26,6 +27,13 @@ JSON_VALUES = st.recursive(
 @given(JSON_VALUES, st.booleans())
 def test_every_value_is_read_back_as_it_was(value: Any, indent: bool) -> None:
     assert json.loads(documents.encoded(value, indent=indent)) == value
+
+
+@given(JSON_VALUES, st.booleans())
+def test_what_is_encoded_part_by_part_is_what_would_be_encoded_at_once(value: Any, indent: bool) -> None:
+    layout: dict[str, Any] = {"indent": 2} if indent else {"separators": (",", ":")}
+    whole = documents.escaped(json.dumps(value, ensure_ascii=False, **layout))
+    assert documents.encoded(value, indent=indent) == whole
 
 
 @given(JSON_VALUES, st.booleans())
@@ -58,10 +66,48 @@ def test_documents_are_bare_unless_the_envelope_is_asked_for() -> None:
     assert documents.enveloped([1], {"BD_JSON_ENVELOPE": "1"}) == {"schema_version": 1, "data": [1]}
 
 
+class Pieces(RecordingTerminal):
+    """Remembers how much was put out at once."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.sizes: list[int] = []
+
+    def out(self, text: str) -> None:
+        self.sizes.append(len(text))
+        super().out(text)
+
+
 def listed(page: Page, argv: str = "list --json", *, terminal: bool = False, **environment: str) -> tuple[str, str]:
     facts = at_terminal(80, **environment) if terminal else FACTS._replace(environment=environment)
     ran = run(lists.COMMANDS, argv, CannedApi(list=page), facts)
     return ran.out, ran.err
+
+
+@pytest.mark.parametrize("environment", [{}, {"BD_JSON_ENVELOPE": "1"}])
+def test_a_long_list_is_encoded_by_its_elements_and_put_out_in_pieces(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    sizes: list[int] = []
+
+    def encode(value: Any) -> str:
+        text = json.dumps(value, ensure_ascii=False)
+        sizes.append(len(text))
+        return text
+
+    monkeypatch.setattr(documents, "_COMPACT", encode)
+    issues = [{"id": f"bd-{number}", "title": "x" * 1000} for number in range(1000)]
+    terminal = Pieces(FACTS._replace(environment=environment))
+    run(
+        lists.COMMANDS,
+        "list --json",
+        CannedApi(list=Page(issues=issues, total=1000, truncated=False)),
+        terminal=terminal,
+    )
+    assert max(sizes) < 2000
+    assert max(terminal.sizes) < documents.PIECE_CHARS + 2000
+    document = json.loads(terminal.written)
+    assert [each["id"] for each in (document["data"] if environment else document)] == [each["id"] for each in issues]
 
 
 PAGE = Page(issues=[{"id": "bd-1", "title": "One", "priority": 0}], total=312, truncated=True)

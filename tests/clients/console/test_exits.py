@@ -3,6 +3,7 @@
 import pytest
 
 from moot import merge_file, thin
+from moot.console import exits
 from moot.console.documents import error_body
 from moot.console.exits import INTERRUPTED, MEANINGS, PIPE, TRY_AGAIN, UNMERGED, as_seen, exit_code, told
 from moot.console.main import GRAMMAR
@@ -56,6 +57,7 @@ def test_every_exit_code_that_there_is_is_told_of() -> None:
     ends = {exit_code(MootError("x", code=code, retryable=later)) for code in Code for later in (False, True)}
     own = {0, thin.INTERRUPTED, merge_file.FAILED, *thin.EXITS.values()}
     assert set(MEANINGS) == ends | own
+    assert all(exits._EXITS[Code(code)] == number for code, number in thin.EXITS.items() if code != "pipe")
     assert (thin.INTERRUPTED, merge_file.FAILED, thin.EXITS["pipe"]) == (INTERRUPTED, UNMERGED, PIPE)
     assert [int(number) for number, _ in told()] == sorted(MEANINGS)
     assert ("5", f"{MEANINGS[5]} (conflict, lost_race, exists, key_reused)") in told()

@@ -161,14 +161,21 @@ def test_with_the_last_mirror_of_a_project_its_versions_go(desk: Desk) -> None:
 
 
 def test_what_is_due_are_the_issues_of_later_events(desk: Desk) -> None:
+    plane = desk.replica.ledger.number
     desk.create("mt-one")
     until = desk.replica.arrival
     desk.create("mt-two")
     desk.update("mt-two", title="More")
     with desk.replica.read() as reader:
-        assert due_since(reader, 0).issues == {"mt-one", "mt-two"}
-        assert due_since(reader, until) == ({"mt-two"}, desk.replica.arrival)
-        assert due_since(reader, desk.replica.arrival) == (set(), desk.replica.arrival)
+        assert due_since(reader, 0, plane).issues == {"mt-one", "mt-two"}
+        assert due_since(reader, until, plane) == ({"mt-two"}, desk.replica.arrival)
+        assert due_since(reader, desk.replica.arrival, plane) == (set(), desk.replica.arrival)
+
+
+def test_events_of_another_plane_make_nothing_due(desk: Desk) -> None:
+    desk.create("mt-one")
+    with desk.replica.read() as reader:
+        assert due_since(reader, 0, desk.replica.ledger.number + 1) == (set(), desk.replica.arrival)
 
 
 def test_rows_survive_a_restart_and_a_mirror_off_the_newest_version_is_behind(desk: Desk) -> None:

@@ -1,11 +1,13 @@
 """A mirror at work: what the file says goes into the log, what the log says into the file, and nothing goes round."""
 
+import itertools
 import os
+from collections.abc import Callable
 
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Delete
+from moot_protocol.requests import Create, Delete, InitProject, IssueFields, Update
 from moot_testkit.mirroring import NEW, OLD, Mirrored, content, line, name
 from moot_testkit.town import make_api
 from mootd.engine import layout
@@ -23,6 +25,15 @@ CHANGED = line(2, "Changed", updated_at=NEW)
 @pytest.fixture
 def mirrored() -> Mirrored:
     return Mirrored(content(*THREE))
+
+
+def another_project(mirrored: Mirrored) -> Callable[[], object]:
+    """Another project of the same plane; gives what changes an issue there, by one event each time."""
+    call = mirrored.api.call
+    call(InitProject(actor="ada", prefix="other"))
+    theirs = call(Create(actor="ada", project="other", fields=IssueFields(title="Theirs")))["id"]
+    titles = map(str, itertools.count())
+    return lambda: call(Update(actor="ada", id=theirs, fields=IssueFields(title=next(titles))))
 
 
 # -- From the file -----------------------------------------------------------------------------------------------
@@ -199,6 +210,36 @@ def test_what_never_gets_quiet_is_written_within_a_minute(mirrored: Mirrored) ->
     for count in range(WRITE_LATEST_MS // 4000 + 2):
         mirrored.retitle(2, f"Mine {count}")
         mirrored.step(4000)
+    assert b"Mine" in mirrored.lines[1]
+
+
+def test_another_project_that_never_gets_quiet_keeps_nothing_waiting(mirrored: Mirrored) -> None:
+    elsewhere = another_project(mirrored)
+    mirrored.retitle(2, "Mine")
+    for _ in range(WRITE_QUIET_MS // 1000):
+        mirrored.step(1000)
+        elsewhere()
+        assert mirrored.keeper.waiting == 1
+    mirrored.step(1000)
+    assert b"Mine" in mirrored.lines[1]
+
+
+def test_what_another_project_does_is_nothing_to_write_and_is_looked_at_once(
+    mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper_module, "PASSED_OVER", 4)
+    elsewhere, before = another_project(mirrored), mirrored.row
+    noted = set()
+    for _ in range(8):
+        elsewhere()
+        mirrored.quiet()
+        noted.add(mirrored.row.arrival)
+    assert (mirrored.keeper.waiting, len(noted)) == (0, 3)
+    assert mirrored.row.newest_arrival == max(noted) > mirrored.events - 4
+    assert (mirrored.row.current, mirrored.row.changed_ms) == (before.current, before.changed_ms)
+    mirrored.retitle(2, "Mine")
+    mirrored.restart()
+    mirrored.quiet()
     assert b"Mine" in mirrored.lines[1]
 
 

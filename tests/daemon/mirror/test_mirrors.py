@@ -356,6 +356,29 @@ async def test_a_mirror_that_fails_keeps_no_other_waiting(world: World) -> None:
         await until(lambda: world.title(1) == "Theirs")
 
 
+async def test_a_mirror_that_can_not_begin_keeps_no_other_waiting_and_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.ask(ON)
+    for file in ("a.jsonl", "b.jsonl"):
+        world.files[FOLDER, file] = MemoryFile(b"")
+        world.ask(MirrorOn(folder=FOLDER, file=file, workspace="w1", project=PROJECT))
+    watch = world.watcher.watch
+
+    def watching(folder: str, file: str, *rest: Any, **more: Any) -> Any:
+        if file != FILE:
+            raise OSError(28, "no watches left")
+        return watch(folder, file, *rest, **more)
+
+    monkeypatch.setattr(world.watcher, "watch", watching)
+    world.mirrors = world.make(AT_ONCE)
+    async with running(world) as until:
+        await until(lambda: world.mirrors.trouble)
+        assert "OSError" in world.mirrors.trouble
+        await asyncio.to_thread(world.shows, line(1, "Theirs", updated_at=NEW), line(2), line(3))
+        await until(lambda: world.title(1) == "Theirs")
+
+
 async def test_a_file_is_looked_at_when_it_changed_and_soon_after_commits_and_else_when_its_time_has_come(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

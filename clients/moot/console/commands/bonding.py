@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from moot.console import exits, pouring
 from moot.console.amounts import several
 from moot.console.command import Command, Context
-from moot.console.commands.formulas import add_values
+from moot.console.commands.formulas import add_plane, add_values
 from moot.console.confirm import confirmed, naming
 from moot.console.context import answer, carry_out, write_private
 from moot.console.issue_arguments import add_dry_run
@@ -42,6 +42,7 @@ def _bond_arguments(parser: ArgumentParser) -> None:
     add("first", metavar="A", help="a molecule, or a formula")
     add("second", metavar="B", help="a molecule, or a formula; one of both is a molecule")
     add("--type", dest="bond", choices=tuple(EDGES), default="sequential", help="when B can begin (default sequential)")
+    add_plane(parser)
     add_values(parser)
     phase = parser.add_mutually_exclusive_group()
     phase.add_argument("--ephemeral", action="store_true", help="what is poured is ephemeral, whatever it joins")
@@ -86,7 +87,7 @@ def _operand(context: Context, typed: str, values: Mapping[str, str]) -> _Operan
         if error.code is not Code.NOT_FOUND:
             raise
     try:
-        return _Operand(None, pouring.cooked(context, typed, values))
+        return _Operand(None, pouring.cooked(context, typed, values, context.arguments.plane))
     except RefusedError as error:
         if error.code is not Code.NOT_FOUND:
             raise

@@ -63,14 +63,15 @@ def _of_file(context: Context, name: str) -> dict[str, Any]:
 
 def _name_argument(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the formula")
+    add_plane(parser)
 
 
 def _show(context: Context) -> int:
-    name = context.arguments.name.removeprefix("formula/")
+    name, plane = context.arguments.name.removeprefix("formula/"), context.arguments.plane
     try:
-        shown = context.api.call(ShowDocument(name=f"formula/{name}", home=context.plane))
+        shown = context.api.call(ShowDocument(name=f"formula/{name}", plane=plane, home=context.plane))
     except RefusedError as error:
-        found = pouring.found_in_file(context, name) if error.code is Code.NOT_FOUND else None
+        found = pouring.found_in_file(context, name) if error.code is Code.NOT_FOUND and not plane else None
         if found is None:
             raise
         return _show_file(context, *found)
@@ -99,7 +100,13 @@ def _shape(text: str) -> dict[str, Any]:
 def add_formula(parser: ArgumentParser) -> None:
     """Add which formula it is and the values of its variables."""
     parser.add_argument("formula", metavar="FORMULA", help="its name, or a file of your own (with / or .toml)")
+    add_plane(parser)
     add_values(parser)
+
+
+def add_plane(parser: ArgumentParser) -> None:
+    """Add which plane's formula is meant."""
+    parser.add_argument("--plane", default="", metavar="PLANE", help="whose formula is meant, where several have it")
 
 
 def add_values(parser: ArgumentParser) -> None:
@@ -119,10 +126,10 @@ def _cook(context: Context) -> int:
     given = context.arguments
     values = pouring.values_of(given.var)
     if given.mode == "runtime" or values:
-        whole = pouring.cooked(context, given.formula, values)
+        whole = pouring.cooked(context, given.formula, values, given.plane)
         answer(context, cooked_document(whole), _step_lines(whole.steps))
         return exits.OK
-    formula = pouring.parsed(context, given.formula)
+    formula = pouring.parsed(context, given.formula, given.plane)
     if formula.type is FormulaType.WORKFLOW:
         check_pourable(formula)
     else:  # its shape can be looked at
@@ -168,6 +175,7 @@ def _seed_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", metavar="NAME", help="the formula")
     parser.add_argument("--patrol", action="store_true", help=f"{', '.join(_PATROLS)}")
     parser.add_argument("--var", action="append", metavar="NAME=VALUE", help="the value of a variable, repeatable")
+    add_plane(parser)
 
 
 def _seed(context: Context) -> int:
@@ -176,7 +184,7 @@ def _seed(context: Context) -> int:
         raise RefusedError("which formula?", code=Code.USAGE, hint="give a name, or --patrol")
     names = _PATROLS if given.patrol else (given.name,)
     for name in names:  # one that isn't there, can't be read or can't be poured is refused by its name
-        check_pourable(pouring.parsed(context, name))
+        check_pourable(pouring.parsed(context, name, given.plane))
     document = {"status": "ok", "formulas": list(names)}
     answer(context, document, [f"{neutralise(name)} can be poured" for name in names])
     return exits.OK

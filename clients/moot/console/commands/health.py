@@ -16,6 +16,8 @@ from moot.console.context import answer, carry_out, is_trial, write_private
 from moot.console.copied_spool import copied_spool_checks
 from moot.console.filter_arguments import projects_of
 from moot.console.integrity import SURE, BadEdge, Leftover, copies, dangling, leftovers, waiting_for_parents
+from moot.console.issue_arguments import batched
+from moot.console.issue_pages import issue_pages
 from moot.console.not_here import NOT_HERE, refusal
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
@@ -28,12 +30,20 @@ CHECKS: Final = (_MACHINE, "validate", "pollution")
 OK, WARNING, ERROR = "ok", "warning", "error"
 _SHOWN: Final = 5
 """Findings that a check names at most."""
+_CLEANED: Final = "left over by a test"
 
 
 # -- What is looked at -------------------------------------------------------------------------------------------
 def _all_issues(context: Context) -> list[IssueDoc]:
     wanted = Filter(projects=projects_of(context))
     return context.api.call(ListIssues(filter=wanted, all=True, limit=0, sort="id", texts=True)).issues
+
+
+def _all_edges(context: Context) -> list[IssueDoc]:
+    """All issues with nothing but their ids and dependencies."""
+    pages = issue_pages(context, Filter(projects=projects_of(context)))
+    kept = ("id", "dependencies")
+    return [{name: issue[name] for name in kept if name in issue} for page in pages for issue in page]
 
 
 def _is_known(context: Context, issue: str) -> bool:
@@ -51,19 +61,14 @@ def _dangling(context: Context, issues: Sequence[IssueDoc]) -> list[BadEdge]:
 
 
 def _unlink(context: Context, edges: Sequence[BadEdge]) -> int:
-    """Remove edges, all or none."""
-    if edges:
-        carry_out(
-            context,
-            [
-                (
-                    edge.issue_id,
-                    RemoveEdge(actor=context.actor, id=edge.issue_id, to=edge.depends_on_id, type=edge.type),
-                )
-                for edge in edges
-            ],
-        )
+    """Remove edges: some hundred in one script, which is all or nothing."""
+    for script in batched([_removal(context, edge)] for edge in edges):
+        carry_out(context, script)
     return len(edges)
+
+
+def _removal(context: Context, edge: BadEdge) -> tuple[str, RemoveEdge]:
+    return edge.issue_id, RemoveEdge(actor=context.actor, id=edge.issue_id, to=edge.depends_on_id, type=edge.type)
 
 
 def _dependencies(count: int) -> str:
@@ -206,8 +211,8 @@ def _pollution(context: Context) -> int:
 
 def _delete(context: Context, found: Sequence[Leftover]) -> int:
     ids = [each.issue["id"] for each in found]
-    if ids:
-        carry_out(context, [(name, Delete(actor=context.actor, id=name, reason="left over by a test")) for name in ids])
+    for script in batched([(issue, Delete(actor=context.actor, id=issue, reason=_CLEANED))] for issue in ids):
+        carry_out(context, script)
     return len(ids)
 
 
@@ -233,7 +238,7 @@ def _repair_arguments(parser: ArgumentParser) -> None:
 
 
 def _repair(context: Context) -> int:
-    edges = _dangling(context, _all_issues(context))
+    edges = _dangling(context, _all_edges(context))
     document: dict[str, Any] = {
         "orphans_found": len(edges),
         "orphans": [

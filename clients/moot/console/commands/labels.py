@@ -5,15 +5,16 @@ from typing import Final
 
 from moot.console import exits
 from moot.console import issue_lines as lines
+from moot.console.brief import brief
 from moot.console.command import Command, Context, issue_argument
 from moot.console.context import answer_list
 from moot.console.filter_arguments import add_place, projects_listed
 from moot.console.safe_text import neutralise
-from moot_protocol.requests import Labels, Show
+from moot_protocol.requests import Labels
 
 
 def _list(context: Context) -> int:
-    issue = context.api.call(Show(ids=(context.arguments.id,)))[0]
+    issue = brief(context, context.arguments.id)
     labels: list[str] = issue.get("labels", [])
     nothing = f"no labels on {lines.text_of(issue, 'id')}"
     answer_list(context, labels, lambda _: list(map(neutralise, labels)), nothing)

@@ -19,6 +19,7 @@ from moot.console.commands.write import Labelled
 from moot.console.confirm import confirmed, is_unchanged, naming, nothing_to_do, unchanged_among
 from moot.console.context import answer, carry_out, need_project, note, read_text
 from moot.console.safe_text import neutralise
+from moot_protocol.action_requests import EpicStatus
 from moot_protocol.deletion import DELETED, is_deletion
 from moot_protocol.documents import DOCUMENT
 from moot_protocol.errors import Code, MootError, RefusedError
@@ -111,12 +112,20 @@ def _close(context: Context) -> int:
 def _note_open_children(context: Context, epic: IssueDoc) -> None:
     """Say what may have been overlooked, where that is to be known: what was closed stays closed."""
     try:
-        children = context.api.call(Children(id=epic["id"])).issues
+        left = _open_children(context, epic["id"])
     except MootError:
         return
-    left = sum(child["status"] != CLOSED for child in children)
     if left:
         note(context, f"{naming(epic)}: {left:,} of its children {'is' if left == 1 else 'are'} still open")
+
+
+def _open_children(context: Context, epic: str) -> int:
+    """How many they are: counted by the daemon, else among those that may be seen here."""
+    try:
+        (counted,) = context.api.call(EpicStatus(ids=(epic,)))
+    except MootError:
+        return sum(child["status"] != CLOSED for child in context.api.call(Children(id=epic)).issues)
+    return int(counted["total_children"]) - int(counted["closed_children"])
 
 
 def _followed_up(context: Context, closed: Sequence[IssueDoc]) -> tuple[Any, list[str]]:

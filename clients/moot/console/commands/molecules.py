@@ -57,7 +57,7 @@ def _wisp(context: Context) -> int:
 
 def _poured(context: Context, *, ephemeral: bool) -> int:
     given = context.arguments
-    whole = pouring.cooked(context, given.formula, pouring.values_of(given.var))
+    whole = pouring.cooked(context, given.formula, pouring.values_of(given.var), given.plane)
     script = pouring.script_of(context, whole, title=given.title, assignee=given.assignee, ephemeral=ephemeral)
     steps = () if getattr(given, "root_only", False) else whole.steps
     made: list[IssueDoc] = carry_out(context, script if steps else script[:1])[: len(steps) + 1]

@@ -19,13 +19,19 @@ from moot.console.context import answer, carry_out
 from moot.console.grammar import comma_separated
 from moot.console.issue_arguments import add_dry_run, batched
 from moot.console.style import style_of
-from moot_protocol.limits import SHORT_ID_CHARS
+from moot_protocol.errors import Code, MootError
+from moot_protocol.limits import ENTITY_BYTES, SHORT_ID_CHARS
 from moot_protocol.listing import Filter, IssueDoc
+from moot_protocol.query_requests import Begun
 from moot_protocol.requests import Close, ListIssues
 
 COMMITS: Final = 10_000
 REASON: Final = "Implemented"
 _STATUSES: Final = ("open", "in_progress")
+_ASKED: Final = 1_000
+"""Words that are looked up by one request."""
+_BEGUN: Final = 20
+"""Ids that a word begins of which the issues are looked at: it means one, so there are few."""
 MESSAGE_CHARS: Final = 64 * 1024
 """Characters of one message that are looked at: no commit of people speaks of issues beyond them."""
 _word: Final = re.compile(r"(?<![\w.])[A-Za-z][\w.]*+(?:-[\w.]++)++")
@@ -50,8 +56,8 @@ def _orphans(context: Context) -> int:
         labels=comma_separated(arguments.label),
         any_labels=comma_separated(arguments.label_any),
     )
-    page = context.api.call(ListIssues(filter=wanted, sort="id", limit=0))
-    found = spoken_of(page.issues, context.terminal.git_log(COMMITS))
+    log = context.terminal.git_log(COMMITS)
+    found = spoken_of(_meant_by(context, wanted, words_of(log)), log)
     for steps in batched([_closing(context, issue)] for issue, _ in found) if arguments.fix else ():
         carry_out(context, steps)
     answer(context, [_document(issue, *commit) for issue, commit in found], _lines(context, found))
@@ -61,6 +67,36 @@ def _orphans(context: Context) -> int:
 def _closing(context: Context, issue: IssueDoc) -> tuple[str, Any]:
     dry_run = context.arguments.dry_run
     return issue["id"], Close(actor=context.actor, dry_run=dry_run, id=issue["id"], reason=REASON, force=True)
+
+
+def _meant_by(context: Context, wanted: Filter, words: Sequence[str]) -> list[IssueDoc]:
+    """The issues of a filter that words may mean, in order of id: looked up, not looked for among all."""
+    found: dict[str, IssueDoc] = {}
+    try:
+        for at in range(0, len(words), _ASKED):
+            page = context.api.call(Begun(starts=tuple(words[at : at + _ASKED]), filter=wanted, most=_BEGUN))
+            found |= {issue["id"]: issue for issue in page.issues}
+    except MootError as error:
+        if error.code is not Code.UNREACHABLE:
+            raise
+        # What a sandbox has of the project tells no beginnings; it is small.
+        return context.api.call(ListIssues(filter=wanted, sort="id", limit=0)).issues
+    return [found[name] for name in sorted(found)]
+
+
+def words_of(log: str) -> list[str]:
+    """What in a log may be an id or how one begins, each once, in the order of commits.
+
+    Args:
+        log: as `Terminal.git_log` gives it.
+    """
+    messages = (commit.partition("\t")[2] for commit in log.split("\0"))
+    return list(dict.fromkeys(word for message in messages for word in _words(message)))
+
+
+def _words(message: str) -> Iterator[str]:
+    found = (word.rstrip(".") for word in dict.fromkeys(_word.findall(message[:MESSAGE_CHARS])))
+    return (word for word in found if len(word) <= ENTITY_BYTES)
 
 
 def spoken_of(issues: Sequence[IssueDoc], log: str) -> list[tuple[IssueDoc, tuple[str, str]]]:
@@ -75,8 +111,8 @@ def spoken_of(issues: Sequence[IssueDoc], log: str) -> list[tuple[IssueDoc, tupl
     latest: dict[str, tuple[str, str]] = {}
     for commit in log.split("\0"):
         commit_hash, _, message = commit.partition("\t")
-        for word in dict.fromkeys(_word.findall(message[:MESSAGE_CHARS])):
-            issue = meant.get(_meant(names, word.rstrip(".")), "")
+        for word in _words(message):
+            issue = meant.get(_meant(names, word), "")
             if issue and issue not in latest:
                 latest[issue] = (commit_hash, message.partition("\n")[0])
     return [(issue, latest[issue["id"]]) for issue in issues if issue["id"] in latest]

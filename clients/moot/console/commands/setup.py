@@ -189,11 +189,13 @@ def _made_meanwhile(context: Context, made: dict[str, Any], error: RefusedError)
 
 
 def _make_beads_folder(context: Context) -> None:
-    """Make `.beads`, unless somebody has one there already: then it is theirs."""
+    """Make `.beads`, unless somebody has one there already: then it is theirs. The project stands without it, too."""
     try:
         context.terminal.write_file(BEADS_IGNORE_FILE, [_BEADS_IGNORE], exclusive=True)
-    except RefusedError:
-        return
+    except RefusedError as error:
+        if error.code is not Code.EXISTS:
+            told = "No .beads folder was made, by which programs written for Beads know a project"
+            note(context, f"{told}: {neutralise(error.message)}")
 
 
 def _tell(context: Context, town: dict[str, Any], made: dict[str, Any], folder: str) -> None:

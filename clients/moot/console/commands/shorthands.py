@@ -9,7 +9,7 @@ from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, naming, nothing_to_do
 from moot.console.context import answer, carry_out, text_given
-from moot.console.issue_arguments import labels_named
+from moot.console.issue_arguments import batched, labels_named
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import AddEdge, Children, Edge, RemoveEdge, Update
@@ -67,6 +67,10 @@ def _propagate_arguments(parser: ArgumentParser) -> None:
 
 
 def _propagate(context: Context) -> int:
+    """Give the children that lack labels what they lack: some hundred in one script, which is all or nothing.
+
+    Where a later script is refused, the children before it have theirs; who repeats the command goes on from there.
+    """
     labels = labels_named(context.arguments.label)
     children = context.api.call(Children(id=context.arguments.id)).issues
     lacking = {
@@ -74,9 +78,10 @@ def _propagate(context: Context) -> int:
         for child in children
         if (missing := tuple(label for label in labels if label not in child.get("labels", ())))
     }
-    if lacking:
-        changes = [(one, Update(actor=context.actor, id=one, add_labels=each)) for one, each in lacking.items()]
-        carry_out(context, changes)
+    for script in batched(
+        [(one, Update(actor=context.actor, id=one, add_labels=each))] for one, each in lacking.items()
+    ):
+        carry_out(context, script)
     document = [
         {"status": "added", "issue_id": one, "label": label} for one, missing in lacking.items() for label in missing
     ]
@@ -87,7 +92,7 @@ def _propagate(context: Context) -> int:
 def _propagated(context: Context, labels: Sequence[str], added: int, children: int) -> str:
     shown = _in_words(labels)
     if added:
-        return confirmed(context, f"Added {shown} to {added} of {several(children, 'child', 'ren')}")
+        return confirmed(context, f"Added {shown} to {added:,} of {several(children, 'child', 'ren')}")
     parent = neutralise(context.arguments.id)
     return nothing_to_do(f"every child of {parent} has {shown} already" if children else f"{parent} has no children")
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from moot.console import documents, exits
 from moot.console import filter_arguments as filters
 from moot.console import issue_lines as lines
+from moot.console.brief import brief
 from moot.console.command import Command, Context
 from moot.console.confirm import confirmed, is_unchanged, naming, nothing_to_do, unchanged_among
 from moot.console.context import answer, carry_out, need_project
@@ -19,7 +20,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import DEFAULT_PRIORITY
 from moot_protocol.listing import Filter
 from moot_protocol.request_base import Mutation
-from moot_protocol.requests import AddComment, Close, Create, IssueFields, ListIssues, Show, Update
+from moot_protocol.requests import AddComment, Close, Create, IssueFields, ListIssues, Update
 
 TASK: Final = "task"
 DONE: Final = "Completed"
@@ -28,7 +29,7 @@ DONE: Final = "Completed"
 # -- state, set-state --------------------------------------------------------------------------------------------
 def _states(context: Context) -> tuple[str, dict[str, str]]:
     """An issue's whole id, and its state by dimension; of several values of one dimension the first."""
-    issue = context.api.call(Show(ids=(context.arguments.id,)))[0]
+    issue = brief(context, context.arguments.id)
     found: dict[str, str] = {}
     for label in issue.get("labels", ()):
         dimension, colon, value = label.partition(":")
@@ -189,7 +190,7 @@ def _promote_arguments(parser: ArgumentParser) -> None:
 
 def _promote(context: Context) -> int:
     given = context.arguments
-    issue = context.api.call(Show(ids=(given.id,)))[0]
+    issue = brief(context, given.id)
     if not issue.get("ephemeral"):
         raise RefusedError(f"{issue['id']} is not ephemeral", code=Code.CONFLICT, hint="it is kept already")
     note = f"Promoted from ephemeral: {given.reason}" if given.reason else "Promoted from ephemeral"

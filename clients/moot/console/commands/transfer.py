@@ -16,6 +16,7 @@ from moot.console import as_bd, documents, exits
 from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.context import carry_out, chunks_of, need_project, note
+from moot.console.issue_pages import issue_pages
 from moot.console.json_lines import LINE_BYTES, CountedLines, no_document, split_lines
 from moot.console.problem_lines import problem_lines
 from moot.console.progress import Progress
@@ -28,8 +29,8 @@ from moot_protocol.json_text import UNREADABLE
 from moot_protocol.line_problem import CONFLICT_MARKER
 from moot_protocol.listing import Filter
 from moot_protocol.memory_requests import Remember
-from moot_protocol.requests import ListIssues, WorkspaceInfo
-from moot_protocol.transfer_requests import Import, ImportEdits
+from moot_protocol.requests import WorkspaceInfo
+from moot_protocol.transfer_requests import EDIT_COUNTS, Import, ImportEdits
 
 LINES_AT_ONCE: Final = 2000
 """Lines in one request: few enough for one short transaction, enough to make its cost small."""
@@ -45,7 +46,6 @@ _MAY_BE_ERASED: Final = (
 )
 _MERGE: Final = "both sides of the merge were offered; of an issue that stands in both, the upper line was taken"
 _COUNTS: Final = ("created", "updated", "unchanged", "skipped")
-_EDIT_COUNTS: Final = ("created", "updated", "deleted", "missing", "unchanged", "skipped")
 
 
 class _Piece(NamedTuple):
@@ -156,9 +156,11 @@ class _OnlyNew:
     """Takes out of a stream of lines the issues that would be new here and have an open one's title."""
 
     def __init__(self, context: Context) -> None:
-        page = context.api.call(ListIssues(filter=Filter(projects=(need_project(context),)), all=True, limit=0))
-        self._ids = {issue["id"] for issue in page.issues}
-        self._titles = {_same(issue["title"]) for issue in page.issues if issue["status"] != CLOSED}
+        self._ids: set[str] = set()
+        self._titles: set[str] = set()
+        for page in issue_pages(context, Filter(projects=(need_project(context),))):
+            self._ids.update(issue["id"] for issue in page)
+            self._titles.update(_same(issue["title"]) for issue in page if issue["status"] != CLOSED)
         self.count = 0
 
     def apart(self, lines: Iterable[bytes | None]) -> Iterator[bytes | None]:
@@ -325,7 +327,7 @@ def _how_far(hint: str, lines: int, of: int) -> str:
 def _take_in_edits(context: Context, since: str, path: str) -> _Tally:
     """Take in what changed between two states of a file."""
     project = need_project(context)
-    tally = _Tally(_EDIT_COUNTS)
+    tally = _Tally(EDIT_COUNTS)
     progress = Progress(context, "comparing", "lines")
 
     def counted() -> Iterator[bytes | None]:

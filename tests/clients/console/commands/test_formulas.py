@@ -4,8 +4,11 @@ import json
 
 import pytest
 
+from moot_protocol.document_requests import NewDocument
 from moot_protocol.errors import RefusedError
-from moot_testkit.pouring import Pourer
+from moot_protocol.exchange_requests import CreatePlane
+from moot_protocol.requests import Show
+from moot_testkit.pouring import TEXT, Pourer
 from moot_testkit.terminal import FACTS
 
 IN_JSON = json.dumps(
@@ -178,3 +181,30 @@ def test_seeding_makes_nothing_and_tells_which_formula_is_missing() -> None:
     with pytest.raises(RefusedError, match="which formula"):
         town("mol seed")
     assert town.all() == []
+
+
+def test_a_formula_of_the_ledger_can_be_poured_where_there_is_a_federation_plane_and_if_both_have_it_by_plane() -> None:
+    town = Pourer()
+    town.api.call(CreatePlane(actor="ada", name="common", kind="federation"))
+    assert town("cook release --var version=2.0").startswith("build: Build 2.0")
+    assert town.json("mol pour release --var version=2.0")["created"] == 3
+    shared = TEXT.replace("Build", "Make")
+    town.api.call(NewDocument(actor="ada", kind="formula", name="release", text=shared, plane="common"))
+    for plane, title in (("", "Make 2.0"), (" --plane common", "Make 2.0"), (" --plane ledger", "Build 2.0")):
+        assert town(f"cook release --var version=2.0{plane}").startswith(f"build: {title}")
+        assert (title.split()[0] in town(f"formula show release{plane}")) is True
+        for how in ("mol pour", "mol wisp"):
+            poured = town.json(f"{how} release --var version=2.0{plane}")
+            assert town.api.call(Show(ids=(poured["id_mapping"]["build"],)))[0]["title"] == title
+        joined = town.create("An epic", issue_type="epic")
+        bonded = town.json(f"mol bond release {joined} --var version=2.0{plane}")
+        assert town.api.call(Show(ids=(bonded["id_mapping"]["build"],)))[0]["title"] == title
+
+
+def test_on_a_plane_that_is_named_no_file_stands_for_a_formula_that_is_not_there() -> None:
+    town = Pourer()
+    town.api.call(CreatePlane(actor="ada", name="common", kind="federation"))
+    for argv in ("cook release", "formula show release", "mol pour release", "mol seed release"):
+        town.files[f"{FACTS.folder}/.beads/formulas/release.formula.toml"] = TEXT.encode()
+        with pytest.raises(RefusedError, match="release"):
+            town(f"{argv} --plane common")

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from moot.console.issue_arguments import STEPS
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Page
 from moot_protocol.machine_requests import Doctor, Protect
-from moot_protocol.requests import Delete, RemoveEdge
-from moot_testkit.console import Outcome, issue, run_console
+from moot_protocol.requests import Delete, RemoveEdge, Script
+from moot_protocol.transfer_requests import Export
+from moot_testkit.console import Outcome, in_turn, issue, run_console
 
 CHECKS = [
     {"check": "clock", "ok": True, "detail": "agrees", "hint": ""},
@@ -32,7 +34,8 @@ MAYBE = made(3, title="Benchmark of sorting", description="how fast")
 
 def look(argv: str, *issues: dict[str, Any], **answers: Any) -> Outcome:
     page = Page(issues=list(issues), total=len(issues), truncated=False)
-    return run_console(argv, {"list": page, "resolve_ids": NOWHERE, **answers})
+    exported = {"lines": list(map(json.dumps, issues)), "next": ""}
+    return run_console(argv, {"list": page, "export": exported, "resolve_ids": NOWHERE, **answers})
 
 
 # -- The machine -------------------------------------------------------------------------------------------------
@@ -142,6 +145,29 @@ def test_repair_deps_tells_of_each_in_bds_shape() -> None:
     assert look("repair-deps --json", CUT).document == {"orphans_found": 1, "orphans": [told]}
     assert look("repair-deps --fix --json", CUT, remove_edge={"removed": 1}).document["fixed"] == 1
     assert look("repair-deps", made(1)).out == "✓ Every dependency leads to an issue\n"
+
+
+def test_repair_deps_goes_through_the_issues_by_pages_and_knows_those_of_every_page() -> None:
+    to_later = {"issue_id": made(2)["id"], "depends_on_id": made(9)["id"], "type": "blocks"}
+    pages = [
+        {"lines": [json.dumps(CUT), json.dumps(made(2, dependencies=[to_later]))], "next": made(2)["id"]},
+        {"lines": [json.dumps(made(9))], "next": ""},
+    ]
+    ran = run_console("repair-deps --json", {"export": in_turn(*pages), "resolve_ids": NOWHERE})
+    assert ran.document["orphans_found"] == 1
+    assert [request.after for request in ran.asked if isinstance(request, Export)] == ["", made(2)["id"]]
+
+
+def test_more_edges_and_issues_than_one_script_takes_go_in_several() -> None:
+    edges = [{"depends_on_id": f"bd-{number}", "type": "blocks"} for number in range(STEPS + 1)]
+    ran = look("repair-deps --fix --json", made(1, dependencies=edges), remove_edge={}, script=[{}])
+    assert [len(request.steps) for request in ran.asked if isinstance(request, Script)] == [STEPS]
+    assert isinstance(ran.asked[-1], RemoveEdge)
+    assert ran.document["fixed"] == STEPS + 1
+    tests = [made(number, title=f"Test issue {number}") for number in range(STEPS + 2)]
+    ran = look("doctor --check pollution --clean --yes --json", *tests, script=[{}])
+    assert [len(request.steps) for request in ran.asked if isinstance(request, Script)] == [STEPS, 2]
+    assert ran.document["deleted_count"] == STEPS + 2
 
 
 def test_pollution_is_told_with_reasons_and_only_the_surest_is_deleted() -> None:

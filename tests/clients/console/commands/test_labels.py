@@ -1,30 +1,36 @@
 """Labels of an issue, and all that are in use."""
 
 import json
+from typing import Any
 
 from moot.console.commands.labels import COMMANDS
-from moot_protocol.requests import Labels, Show
+from moot_protocol.listing import Filter, Page
+from moot_protocol.requests import Labels, ListIssues
 from moot_testkit.canned_api import CannedApi, run
 from moot_testkit.terminal import at_terminal, without_colours
 
 LABELS = [{"label": "auth", "count": 12}, {"label": "evil\x1b[2J", "count": 3}]
 
 
+def shown(**fields: Any) -> CannedApi:
+    return CannedApi(list=Page(issues=[{"id": "bd-1"} | fields], total=1, truncated=False))
+
+
 def test_labels_of_an_issue_stand_on_lines_of_their_own() -> None:
-    api = CannedApi(show=[{"id": "bd-1", "labels": ["auth", "two words", "evil\u202e"]}])
+    api = shown(labels=["auth", "two words", "evil\u202e"])
     assert run(COMMANDS, "label list bd-1", api).out == "auth\ntwo words\nevil<U+202E>\n"
-    assert api.asked == [Show(ids=("bd-1",))]
+    assert api.asked == [ListIssues(filter=Filter(ids=("bd-1",)), all=True)]
 
 
 def test_labels_of_an_issue_as_json_are_an_array_of_texts() -> None:
-    api = CannedApi(show=[{"id": "bd-1", "labels": ["auth"]}])
+    api = shown(labels=["auth"])
     assert run(COMMANDS, "label list bd-1 --json", api).out == '["auth"]\n'
 
 
 def test_an_issue_without_labels_says_so_beside_the_output() -> None:
-    ran = run(COMMANDS, "label list bd-1", CannedApi(show=[{"id": "bd-1"}]))
+    ran = run(COMMANDS, "label list bd-1", shown())
     assert (ran.out, ran.err) == ("", "no labels on bd-1\n")
-    assert run(COMMANDS, "label list bd-1 --json", CannedApi(show=[{"id": "bd-1"}])).out == "[]\n"
+    assert run(COMMANDS, "label list bd-1 --json", shown()).out == "[]\n"
 
 
 def test_all_labels_are_counted() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from moot_protocol.action_requests import EpicStatus
 from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, Page
@@ -26,19 +27,29 @@ def test_close_gives_the_reason_and_tells_what_that_unblocked() -> None:
 
 
 def test_closing_an_epic_with_open_children_says_how_many_are_left() -> None:
-    def closing_epic(*statuses: str, **more: Any) -> Outcome:
-        children = [issue(n, status=status) for n, status in enumerate(statuses, start=2)]
+    def closing_epic(children: int, closed: int, **more: Any) -> Outcome:
+        counted = [{"epic": {}, "total_children": children, "closed_children": closed, "eligible_for_close": False}]
         epic = issue(issue_type="epic", status="closed", **more)
-        answers = {"close": epic, "children": Page(issues=children, total=len(children), truncated=False)}
-        return run_console("close a1b2", answers)
+        return run_console("close a1b2", {"close": epic, "epic_status": counted})
 
-    ran = closing_epic("open", "closed", "in_progress")
+    ran = closing_epic(3, 1)
     assert (ran.code, ran.err) == (0, f"{NAMED}: 2 of its children are still open\n")
-    assert closing_epic("open").err == f"{NAMED}: 1 of its children is still open\n"
-    assert closing_epic("closed").err == ""
-    assert closing_epic("open", _unchanged=True).err == ""
-    hidden = {"close": issue(issue_type="epic", status="closed"), "children": RefusedError("no", code=Code.DENIED)}
-    assert (run_console("close a1b2", hidden).code, run_console("close a1b2", hidden).err) == (0, "")
+    assert ran.asked[-1] == EpicStatus(ids=("bd-000000000001",))
+    assert closing_epic(30_001, 30_000).err == f"{NAMED}: 1 of its children is still open\n"
+    assert closing_epic(2, 2).err == ""
+    assert closing_epic(1, 0, _unchanged=True).err == ""
+
+
+def test_where_an_epic_s_children_are_not_counted_those_that_may_be_seen_are() -> None:
+    def closing_epic(children: Any) -> Outcome:
+        epic, denied = issue(issue_type="epic", status="closed"), RefusedError("no", code=Code.DENIED)
+        return run_console("close a1b2", {"close": epic, "epic_status": denied, "children": children})
+
+    children = [issue(2, status="open"), issue(3, status="closed"), issue(4, status="in_progress")]
+    ran = closing_epic(Page(issues=children, total=3, truncated=False))
+    assert ran.err == f"{NAMED}: 2 of its children are still open\n"
+    ran = closing_epic(RefusedError("no", code=Code.DENIED))
+    assert (ran.code, ran.err) == (0, "")
 
 
 def test_without_a_reason_bds_default_is_given() -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from moot.console.commands.orphans import COMMANDS, MESSAGE_CHARS, spoken_of
-from moot_protocol.errors import MootError, RefusedError
+from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.listing import Page
+from moot_protocol.query_requests import Begun
 from moot_protocol.requests import Close, ListIssues, Script
 from moot_testkit.canned_api import CannedApi, Ran, run
 from moot_testkit.console import issue
@@ -19,7 +20,7 @@ ISSUES[-1]["_alias"] = "app-login"
 
 
 def tried(argv: str, log: str | None) -> Ran:
-    api = CannedApi(list=Page(issues=ISSUES, total=5, truncated=False), close={}, script=[])
+    api = CannedApi(begun=Page(issues=ISSUES, total=5, truncated=False), close={}, script=[])
     return run(COMMANDS, argv, api, terminal=RecordingTerminal(FACTS, commits=log))
 
 
@@ -56,10 +57,31 @@ def test_orphans_are_listed_with_their_commits_when_asked() -> None:
     ran = tried("orphans --details --label ui", "c0ffee\tFix gt-9 \x1b[2J\n")
     assert ran.out == "app-login P2 task open About gt-9^[\n  c0ffee Fix gt-9 ^[[2J\n"
     (asked,) = ran.asked
-    assert isinstance(asked, ListIssues)
+    assert isinstance(asked, Begun)
+    assert asked.starts == ("gt-9",)
     assert asked.filter.statuses == ("open", "in_progress")
     assert asked.filter.labels == ("ui",)
     assert "c0ffee" not in tried("orphans", "c0ffee\tFix gt-9\n").out
+
+
+def test_only_what_commits_speak_of_is_looked_up_each_word_once_and_some_at_a_time() -> None:
+    assert tried("orphans", "c0ffee\tNo id at all\n").asked == []
+    words = [f"gt-{number}" for number in range(2001)]
+    ran = tried("orphans", "\0".join(f"{number}\tFix {word}. Really {word}" for number, word in enumerate(words)))
+    assert [len(asked.starts) for asked in ran.asked] == [1000, 1000, 1]
+    assert [word for asked in ran.asked for word in asked.starts] == words
+    assert len(ran.out.splitlines()) == 1
+
+
+def test_in_a_sandbox_they_are_looked_for_among_all_that_is_there() -> None:
+    page = Page(issues=ISSUES, total=5, truncated=False)
+    api = CannedApi(begun=RefusedError("the snapshot can't", code=Code.UNREACHABLE), list=page)
+    ran = run(COMMANDS, "orphans", api, terminal=RecordingTerminal(FACTS, commits="c0ffee\tFix gt-9\n"))
+    assert ran.out.startswith("app-login")
+    assert isinstance(ran.asked[-1], ListIssues)
+    denied = CannedApi(begun=RefusedError("no", code=Code.DENIED))
+    with pytest.raises(RefusedError):
+        run(COMMANDS, "orphans", denied, terminal=RecordingTerminal(FACTS, commits="c0ffee\tFix gt-9\n"))
 
 
 def test_orphans_as_json() -> None:

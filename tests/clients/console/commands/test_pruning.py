@@ -8,10 +8,13 @@ import pytest
 from moot.console.commands.pruning import COMMANDS
 from moot.console.terminal import Facts
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Close, Create, InitProject, IssueFields, ListIssues
+from moot_protocol.query_requests import Query
+from moot_protocol.requests import AddComment, Close, Create, InitProject, IssueFields, ListIssues
+from moot_protocol.transfer_requests import Export
 from moot_testkit.canned_api import CannedApi, run
 from moot_testkit.pouring import Pourer
 from moot_testkit.terminal import FACTS
+from mootd.engine.issues import exporting
 
 
 class Town(Pourer):
@@ -57,6 +60,76 @@ def test_what_an_open_issue_names_stays_unless_that_is_not_to_matter(town: Town)
     assert "named" in town.left()
     town.do("prune --pattern * --force --ignore-references")
     assert "named" not in town.left()
+
+
+def test_the_texts_of_open_issues_are_gone_through_page_by_page(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "LINES", 2)
+    named = [town.closed(f"named {number}") for number in range(3)]
+    town.closed("speaks of", description=named[2])
+    for number in range(4):
+        town.create(f"open {number}", notes=named[0] if number == 2 else "")
+    town.call(AddComment(actor="ada", id=town.create("told"), text=f"see {named[1]}."))
+    asked: list[Any] = []
+    answer = town.call
+
+    def call(request: Any) -> Any:
+        asked.append(request)
+        return answer(request)
+
+    monkeypatch.setattr(town, "call", call)
+    would = json.loads(town.do("prune --pattern * --json"))["pruned_ids"]
+    assert set(named) - set(would) == set(named[:2])
+    assert not any(isinstance(request, ListIssues) and request.texts for request in asked)
+    pages = [request for request in asked if isinstance(request, Export)]
+    assert len(pages) == 3  # of six that are open
+    assert not any(request.tombstones for request in pages)
+
+
+def test_in_a_sandbox_texts_come_from_what_is_there(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = town.closed("named")
+    town.create("asks", description=f"see {named}")
+    answer, refusal = town.call, RefusedError("the snapshot can't", code=Code.UNREACHABLE)
+
+    def call(request: Any) -> Any:
+        if isinstance(request, Export):
+            raise refusal
+        return answer(request)
+
+    monkeypatch.setattr(town, "call", call)
+    assert "Would prune 1 closed issue" in town.do("prune --pattern *")
+    refusal = RefusedError("no", code=Code.DENIED)
+    with pytest.raises(RefusedError, match="no"):
+        town.do("prune --pattern *")
+
+
+@pytest.mark.parametrize(("age", "count"), [("0", 1), ("30d", 0)])
+def test_purge_looks_at_ephemeral_issues_alone_by_their_age_too(
+    town: Town, monkeypatch: pytest.MonkeyPatch, age: str, count: int
+) -> None:
+    answer = town.call
+
+    def call(request: Any) -> Any:
+        assert not isinstance(request, ListIssues)
+        return answer(request)
+
+    monkeypatch.setattr(town, "call", call)
+    monkeypatch.setattr("moot_testkit.canned_api.NOW_MS", town.api.clock.now_ms() + 1)
+    assert json.loads(town.do(f"purge --older-than {age} --dry-run --json"))["purge_count"] == count
+
+
+def test_in_a_sandbox_purge_looks_at_all_that_is_closed(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, code = town.call, Code.UNREACHABLE
+
+    def call(request: Any) -> Any:
+        if isinstance(request, Query):
+            raise RefusedError("the snapshot can't", code=code)
+        return answer(request)
+
+    monkeypatch.setattr(town, "call", call)
+    assert json.loads(town.do("purge --dry-run --json"))["purge_count"] == 1
+    code = Code.DENIED
+    with pytest.raises(RefusedError):
+        town.do("purge --dry-run")
 
 
 def test_purge_deletes_ephemeral_issues_and_a_trial_none(town: Town) -> None:

@@ -5,12 +5,15 @@ import subprocess
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from moot.console.described import Described, pages
 from moot.console.main import GRAMMAR
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Page
+from moot_protocol.query_requests import Begun
 from moot_protocol.requests import ListIssues
 from moot_protocol.times import format_ms
 from moot_testkit.canned_api import NOW_MS
@@ -36,15 +39,45 @@ def test_every_command_can_be_completed(shell: str) -> None:
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 
 
+FOUND = [issue(1), issue(2) | {"title": "Two\x1b"}, issue(3) | {"id": "bd-$(reboot)"}, issue(4) | {"id": "x-bd-1"}]
+BEGUN = Page(issues=FOUND, total=4, truncated=False)
+
+
 def test_issues_are_offered_by_how_they_begin_unless_a_shell_would_make_more_of_them() -> None:
-    found = [issue(1), issue(2) | {"title": "Two\x1b"}, issue(3) | {"id": "bd-$(reboot)"}, issue(4) | {"id": "x-bd-1"}]
-    ran = run_console("completion ids bd-", {"list": Page(issues=found, total=4, truncated=False)})
+    ran = run_console("completion ids bd-", {"begun": BEGUN})
     (asked,) = ran.asked
-    assert isinstance(asked, ListIssues)
-    assert (asked.filter.title_or_id, asked.all) == ("bd-", True)
+    assert isinstance(asked, Begun)
+    assert asked.starts == ("bd-",)
     assert ran.out == "bd-000000000001\nbd-000000000002\n"
-    titled = run_console("completion ids --titles", {"list": Page(issues=found, total=4, truncated=False)})
+    titled = run_console("completion ids --titles bd-", {"begun": BEGUN})
     assert titled.out.splitlines()[1] == "bd-000000000002\tTwo^["
+
+
+def test_of_more_than_are_offered_those_changed_last_are() -> None:
+    many = [
+        issue(number) | {"updated_at": f"2026-01-01T00:{number % 60:02}:{number // 60:02}Z"} for number in range(300)
+    ]
+    offered = run_console("completion ids bd-", {"begun": Page(issues=many, total=300, truncated=False)}).out.split()
+    latest = sorted(many, key=lambda each: str(each["updated_at"]), reverse=True)
+    assert offered == [each["id"] for each in latest[:200]]
+
+
+@pytest.mark.parametrize(
+    ("start", "begun"),
+    [
+        ("bd-", Page(issues=FOUND, total=None, truncated=True)),
+        ("bd-", RefusedError("the snapshot can't", code=Code.UNREACHABLE)),
+        ("", AssertionError()),
+    ],
+)
+def test_where_too_many_begin_so_or_beginnings_are_not_to_be_had_those_changed_last_are_gone_through(
+    start: str, begun: Any
+) -> None:
+    ran = run_console(f"completion ids {start}", {"begun": begun, "list": BEGUN})
+    asked = ran.asked[-1]
+    assert isinstance(asked, ListIssues)
+    assert (asked.filter.title_or_id, asked.all, asked.sort, asked.limit) == (start, True, "updated", 200)
+    assert ran.out.startswith("bd-000000000001\nbd-000000000002\n")
 
 
 # -- Manual pages ------------------------------------------------------------------------------------------------

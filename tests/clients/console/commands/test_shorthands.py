@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from moot.console.issue_arguments import STEPS
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Page
 from moot_protocol.requests import AddEdge, Edge, Script, Update
@@ -70,6 +71,14 @@ def test_children_that_lack_a_label_get_it() -> None:
     assert run_console("label propagate a1b2 web", {"children": page, "script": [{}, {}]}).out == (
         "✓ Added label 'web' to 2 of 3 children\n"
     )
+
+
+def test_children_are_labelled_in_scripts_no_longer_than_one_may_be() -> None:
+    count = 2 * STEPS + 2
+    page = Page(issues=list(map(issue, range(count))), total=count, truncated=False)
+    ran = run_console("label propagate a1b2 web", {"children": page, "script": [{}] * STEPS})
+    assert [len(asked.steps) for asked in ran.asked[1:]] == [STEPS, STEPS, 2]
+    assert ran.out == f"✓ Added label 'web' to {count:,} of {count:,} children\n"
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,14 @@ CHANGED = {
 }  # fmt: skip
 
 
+def listed(shown: dict[str, Any]) -> Page:
+    return Page(issues=[shown], total=1, truncated=False)
+
+
 def tried(argv: str, **answers: Any) -> Ran:
     canned: dict[str, Any] = {
-        "show": [SHOWN], "set_state": CHANGED, "create": SHOWN, "close": SHOWN, "script": [SHOWN, {}],
-        "list": Page(issues=[SHOWN], total=1, truncated=False),
+        "set_state": CHANGED, "create": SHOWN, "close": SHOWN, "script": [SHOWN, {}],
+        "list": listed(SHOWN),
     }  # fmt: skip
     return run(COMMANDS, argv, CannedApi(**canned | answers))
 
@@ -40,7 +44,7 @@ def test_a_dimension_is_told_alone() -> None:
 def test_all_dimensions_are_told() -> None:
     assert tried("state list x").out == "mode: bad^[\npatrol: active\n"
     assert json.loads(tried("state list x --json").out)["states"] == {"mode": "bad\x1b", "patrol": "active"}
-    assert tried("state list x", show=[issue(1)]).out == "bd-000000000001 has no state labels\n"
+    assert tried("state list x", list=listed(issue(1))).out == "bd-000000000001 has no state labels\n"
 
 
 def test_setting_a_state_tells_what_it_was_and_the_event() -> None:
@@ -106,7 +110,7 @@ def test_a_todo_that_is_done_already_is_told_as_such() -> None:
 # -- promote -----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("flag", ["", " --dry-run"])
 def test_an_ephemeral_issue_is_kept_and_says_why(flag: str) -> None:
-    ran = tried(f"promote x -r worth{flag}", show=[SHOWN | {"ephemeral": True}])
+    ran = tried(f"promote x -r worth{flag}", list=listed(SHOWN | {"ephemeral": True}))
     script = ran.asked[-1]
     assert isinstance(script, Script)
     assert [step["method"] for step in script.steps] == ["update", "add_comment"]

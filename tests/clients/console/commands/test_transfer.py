@@ -1,5 +1,7 @@
 """import: pieces of a stream, counts and problems, files."""
 
+import json
+
 import pytest
 
 from moot.console import exits
@@ -8,7 +10,6 @@ from moot.console.json_lines import split_lines
 from moot_protocol.beads_pairs import LinePair
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.line_problem import CONFLICT_MARKER
-from moot_protocol.listing import Page
 from moot_protocol.memory_requests import Remember
 from moot_protocol.transfer_requests import Import, ImportEdits
 from moot_testkit.console import in_turn, run_console
@@ -324,7 +325,8 @@ def test_new_lines_with_an_open_issues_title_are_left_out_if_that_is_asked_for()
         b'{"id":"bd-9","title":"fix the  login"}', b'{"id":"bd-1","title":"Fix  the Login"}',
         b'{"id":"bd-8","title":"old"}', b"{", b'{"id":"\xff"}', b'{"x":' + b"[" * 10_000,
     ]  # fmt: skip
-    answers = {"import": DONE, "list": Page(issues=HERE, total=2, truncated=False)}
+    pages = [{"lines": [json.dumps(each)], "next": each["id"]} for each in HERE] + [{"lines": [], "next": ""}]
+    answers = {"import": DONE, "export": in_turn(*pages, *pages)}
     ran = run_console("import - --dedup --json", answers, stdin=[b"\n".join(lines)])
     assert ran.asked[-1].lines == (b"", *lines[1:])
     assert ran.document["deduplicated"] == 1

@@ -8,7 +8,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import Delete
 from moot_protocol.transfer_requests import Export
 from moot_testkit.engine import PROJECT, Desk
-from mootd.engine.issues.mirroring import issues_of, mirrored_lines, plane_number
+from mootd.engine.issues.mirroring import issues_of, mirrored_lines, of_project, plane_number
 
 
 @pytest.fixture
@@ -39,6 +39,13 @@ def test_a_deleted_issue_is_a_tombstone(desk: Desk) -> None:
     line = lines(desk, {"mt-two"})["mt-two"]
     assert line is not None
     assert json.loads(line)["status"] == "tombstone"
+
+
+def test_the_issues_of_a_project_are_told_from_others_and_deleted_ones_are_its_too(desk: Desk) -> None:
+    desk.do(Delete(actor="ada", id="mt-two"))
+    with desk.replica.read() as reader:
+        issues = issues_of(desk.replica, reader, desk.replica.ledger.id)
+        assert of_project(issues, PROJECT, {"mt-one", "mt-two", "ot-three", "mt-none"}) == {"mt-one", "mt-two"}
 
 
 def test_a_plane_that_is_not_here_is_refused(desk: Desk) -> None:
