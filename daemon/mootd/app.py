@@ -1,9 +1,9 @@
 """The daemon put together: the only place that knows every part, and the only one that hosts the console.
 
 Invariant: readiness is told only after a request has gone through the socket and come back; what was accepted before a
-stop is finished; the store is closed last. What neither pings nor quick reads need is loaded when the socket is served
-already, but at once and not when it is asked for: another release may be installed there by then. Only what a single
-kind of remote needs waits for the first of that kind.
+stop is finished; the store is closed last. It never serves on without a part that has ended. What neither pings nor
+quick reads need is loaded when the socket is served already, but at once and not when it is asked for: another release
+may be installed there by then. Only what a single kind of remote needs waits for the first of that kind.
 """
 
 import asyncio
@@ -52,6 +52,7 @@ from mootd.service.own_machine import Machine
 from mootd.service.quick_reads import QuickReads
 from mootd.stopping import Stop
 from mootd.store.lmdb_store import LmdbStore
+from mootd.troubles import Troubles
 from mootd.version import VERSION
 from mootd.writer import Commit, Writer
 
@@ -121,7 +122,7 @@ class _ServiceApi:
         """The answer. News is waited for on the loop: a thread that did so itself would be there until some come."""
         wait_ms: int = getattr(request, "wait_ms", 0)
         if not wait_ms:
-            return self._service.call(request, key, wait=self._terminal.wait)
+            return self._service.call(request, key, wait=self._terminal.wait, check=self._terminal.check_alive)
         coming = self._service.handle_async(request, key, self._loop.time() + wait_ms / 1000)
         try:
             answer: R = self._terminal.wait_for_news(asyncio.run_coroutine_threadsafe(coming, self._loop))
@@ -234,6 +235,7 @@ class _Parts(NamedTuple):
     following: "Following"
     scrub: "Scrub"
     trimmer: "HeapTrimmer"
+    troubles: Troubles
 
     def happened(self, commit: Commit) -> None:
         """Something was committed. Called from the writer's thread."""
@@ -396,7 +398,7 @@ class Daemon:
         following.start()
         trimmer.start()
         scrub = Scrub(replica, commit, executor, _log.info, service.damages)
-        return _Parts(service, hub, mirrors, spools, following, scrub, trimmer)
+        return _Parts(service, hub, mirrors, spools, following, scrub, trimmer, machine.troubles)
 
     def _worker(self, row: "RemoteRow", hub: "Hub") -> "Worker":
         """What exchanges with a remote; its libraries are loaded when the first one is there."""
@@ -453,7 +455,11 @@ class Daemon:
 
 
 async def _work(serving: _Serving, tested: asyncio.Event, stop: Callable[[], object]) -> None:
-    """Load what works behind the front, once the socket was tested, and let it work until cancelled."""
+    """Load what works behind the front, once the socket was tested, and let it work until cancelled.
+
+    Raises:
+        MootError: something of it has ended.
+    """
     loop = asyncio.get_running_loop()
     await tested.wait()
     try:
@@ -464,20 +470,22 @@ async def _work(serving: _Serving, tested: asyncio.Event, stop: Callable[[], obj
         raise
     _collect()
     tasks = [
-        loop.create_task(parts.hub.run(), name="exchange"),
-        loop.create_task(parts.mirrors.run(), name="mirrors"),
+        loop.create_task(parts.hub.run(parts.troubles, "remotes"), name="exchange"),
+        loop.create_task(parts.mirrors.run(parts.troubles, "mirrors"), name="mirrors"),
         loop.create_task(parts.scrub.run(), name="scrub"),
     ]
     try:
         await asyncio.sleep(0)  # they have begun, and can be asked
         serving.front.loaded(parts.service)
-        await asyncio.wait(tasks)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        stop()  # before anybody relies on what is gone; who started the daemon starts it anew
+        ended = done.pop()
+        _log.error("daemon.part_ended", part=ended.get_name(), exc_info=ended.exception())
+        raise MootError(f"its part `{ended.get_name()}` ended", code=Code.INTERNAL, hint="its log tells more")
     finally:
         for task in tasks:
             task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):  # by the loop above
-                await task
+        await asyncio.wait(tasks)
 
 
 def _collect() -> None:

@@ -1,7 +1,8 @@
 """What works whenever it is woken from elsewhere: in a thread until it is stopped, or in tasks until it is cancelled.
 
 Invariant: a wake is never lost, whatever is under way; after `stop` the thread is gone, after `run` the tasks are. Who
-wakes never waits, and never fails because nobody is there any more.
+wakes never waits, and never fails because nobody is there any more. That what is kept can't be looked at ends nothing:
+it is told of (`Troubles`), and tried again.
 """
 
 import asyncio
@@ -9,6 +10,13 @@ import contextlib
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from mootd.troubles import Troubles
+
+RETRY_S: Final = 5.0
+"""How long after what is kept could not be looked at that is tried again."""
 
 
 class WakingThread(ABC):
@@ -49,23 +57,43 @@ class WakingTasks(ABC):
     """
 
     def __init__(self) -> None:
+        self.trouble = ""
+        """Why what is kept could not be looked at, in words; empty where it could."""
         self._loop: asyncio.AbstractEventLoop | None = None
         """The loop, while `run` is under way."""
         self._changed = asyncio.Event()
         """What is kept may have changed."""
 
-    async def run(self) -> None:
-        """Work until cancelled."""
+    async def run(self, troubles: Troubles | None = None, keeps: str = "tasks") -> None:
+        """Work until cancelled.
+
+        Args:
+            troubles: is told where what is kept can't be looked at.
+            keeps: what that is, in the plural.
+        """
+        told = partial((troubles or Troubles()).now, keeps)
         self._loop = asyncio.get_running_loop()
         try:
             async with asyncio.TaskGroup() as tasks:
                 while True:
                     self._changed.clear()
-                    await self._follow(tasks)
-                    await self._changed.wait()
+                    if await self._has_followed(tasks, told):
+                        await self._changed.wait()
+                    else:
+                        await asyncio.sleep(RETRY_S)
         finally:
             self._loop = None
             self._let_go()
+
+    async def _has_followed(self, tasks: asyncio.TaskGroup, told: Callable[[Exception | None], str]) -> bool:
+        """Follow what is kept; whether that worked."""
+        try:
+            await self._follow(tasks)
+        except Exception as error:  # whatever it is, what is kept already goes on, and it is looked at again
+            self.trouble = told(error)
+            return False
+        self.trouble = told(None)
+        return True
 
     def _tell(self, what: Callable[[], object]) -> None:
         """Have something done on the loop, if `run` is under way. From any thread."""

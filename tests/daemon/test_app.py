@@ -9,23 +9,26 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
+from unittest.mock import Mock
 
 import pytest
+from structlog.testing import capture_logs
 
 from moot.rpc import Client
+from moot_protocol.errors import Code, MootError
 from moot_protocol.limits import RPC_GRACE_MS
 from moot_protocol.machine_requests import Fsck, Ping, Stop
-from moot_protocol.requests import Create, InitTown, IssueFields, ListIssues
+from moot_protocol.requests import Create, InitTown, IssueFields, ListIssues, Ready
 from moot_testkit.ledger import PATIENCE_S
 from moot_testkit.machine import BIN, PROJECT, Machine, machine
 from moot_testkit.terminal import FACTS
-from mootd.app import _Console, _Parts, _Serving, _work
+from mootd.app import _Console, _Parts, _ServiceApi, _Serving, _work
 from mootd.edges.installed import Installed
 from mootd.engine import layout
 from mootd.engine.graph import follows_rules
@@ -34,6 +37,7 @@ from mootd.service.gate import Gate
 from mootd.service.quick_reads import QuickReads
 from mootd.store.lmdb_store import LmdbStore
 from mootd.store.port import Table
+from mootd.troubles import Troubles
 
 UNREACHABLE = 69
 
@@ -184,21 +188,59 @@ def test_what_neither_pings_nor_quick_reads_need_is_loaded_when_the_socket_is_se
     assert not loaded & later
 
 
-async def test_garbage_is_looked_for_as_soon_as_all_is_loaded(collecting: None) -> None:
-    tested, looked_for = asyncio.Event(), asyncio.Event()
+class Part:
+    """A part that works until cancelled, or until its work fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+        self.began = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.collects = False
+        """Whether garbage was looked for when it began."""
+
+    async def run(self, *_: object) -> None:
+        self.collects = gc.isenabled()
+        self.began.set()
+        try:
+            if self._error is not None:
+                raise self._error
+            await asyncio.Event().wait()
+        finally:
+            self.ended.set()
+
+
+async def work_of(hub: Part, mirrors: Part, stop: Callable[[], object]) -> None:
+    """What the daemon does behind the socket, with these parts."""
+    tested = asyncio.Event()
     tested.set()
-
-    async def work() -> None:
-        if gc.isenabled():
-            looked_for.set()
-
-    part = SimpleNamespace(run=work)
-    parts = cast("_Parts", SimpleNamespace(hub=part, mirrors=part, scrub=part, service=None))
+    made = SimpleNamespace(hub=hub, mirrors=mirrors, scrub=Part(), service=None, troubles=Troubles())
     front = Front(dict, cast("QuickReads", None))
-    gc.disable()
     with ThreadPoolExecutor(1) as executor:
-        await _work(_Serving(front, cast("Gate", None), lambda: parts, executor, Installed()), tested, looked_for.clear)
-    assert looked_for.is_set()
+        serving = _Serving(front, cast("Gate", None), lambda: cast("_Parts", made), executor, Installed())
+        await _work(serving, tested, stop)
+
+
+async def test_garbage_is_looked_for_as_soon_as_all_is_loaded(collecting: None) -> None:
+    hub = Part()
+    gc.disable()
+    work = asyncio.get_running_loop().create_task(work_of(hub, Part(), lambda: None))
+    await hub.began.wait()
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    assert hub.collects
+    assert hub.ended.is_set()
+
+
+async def test_a_part_that_ends_stops_the_daemon_and_fails_it(collecting: None) -> None:
+    mirrors, stopped = Part(), list[bool]()
+    with capture_logs() as lines, pytest.raises(MootError, match="its part `exchange` ended") as raised:
+        await work_of(Part(KeyError("gone")), mirrors, lambda: stopped.append(mirrors.ended.is_set()))
+    assert raised.value.code is Code.INTERNAL
+    assert stopped == [False], "first the daemon is stopped, then the other parts end"
+    assert mirrors.ended.is_set()
+    assert [(line["event"], line["part"], repr(line["exc_info"])) for line in lines] == [
+        ("daemon.part_ended", "exchange", "KeyError('gone')")
+    ]
 
 
 @pytest.fixture
@@ -271,6 +313,13 @@ def test_a_command_that_follows_the_log_is_told_of_a_stop_at_once_and_how_to_go_
             assert follower.returncode == UNREACHABLE
     assert "the daemon is stopping\n" in err
     assert "go on with --since and the arrival number of the last event that came\n" in err
+
+
+def test_a_command_s_read_is_asked_whether_its_client_is_still_there() -> None:
+    terminal, service = Mock(asker=None), Mock()
+    api = _ServiceApi(service, Mock(), terminal, Mock())
+    api.call(Ready())
+    assert service.call.call_args.kwargs["check"] is terminal.check_alive
 
 
 def test_that_code_was_replaced_is_logged_once_with_the_next_command(town: Machine, manager: Manager) -> None:
@@ -349,7 +398,7 @@ def test_readiness_that_an_earlier_release_kept_follows_the_rules_before_anythin
         process.kill()
         process.wait(PATIENCE_S)
     with closing(LmdbStore.open(town.data / "log")) as store, store.write() as transaction:
-        assert transaction.delete(Table.META, layout.RULES)
+        transaction.put(Table.META, layout.ARRIVAL, b"\1".rjust(8, b"\0"))
     with daemon(town, manager) as process:
         assert manager.hear()["READY"] == "1"
         process.kill()

@@ -1,4 +1,4 @@
-"""What is woken: no wake is lost, and once it was stopped or cancelled nothing of it is left."""
+"""What is woken: no wake is lost, no failed look ends it, and once stopped or cancelled nothing of it is left."""
 
 import asyncio
 import threading
@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from moot_testkit.live import until
+from mootd import waking
+from mootd.troubles import Troubles
 from mootd.waking import WakingTasks, WakingThread
 
 PATIENCE_S = 15
@@ -96,8 +98,8 @@ class Keeping(WakingTasks):
 
 
 @asynccontextmanager
-async def running(keeping: Keeping) -> AsyncIterator[None]:
-    task = asyncio.get_running_loop().create_task(keeping.run())
+async def running(keeping: Keeping, troubles: Troubles | None = None) -> AsyncIterator[None]:
+    task = asyncio.get_running_loop().create_task(keeping.run(troubles, "files"))
     try:
         yield
     finally:
@@ -152,3 +154,27 @@ async def test_after_they_ended_a_wake_finds_no_loop() -> None:
     assert not keeping._changed.is_set()
     await asyncio.sleep(0)
     assert not keeping._changed.is_set()
+
+
+async def test_a_look_that_fails_is_told_and_taken_again_while_what_is_kept_already_works_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(waking, "RETRY_S", 0.01)
+    works = True
+
+    def look(_: Keeping) -> None:
+        if not works:
+            raise ValueError
+
+    keeping, troubles = Keeping(meanwhile=look), Troubles()
+    async with running(keeping, troubles):
+        await until(lambda: keeping.working == 1)
+        works = False
+        keeping.happened()
+        await until(lambda: keeping.looks > 3)
+        assert keeping.trouble == "a defect in Moot, ValueError"
+        assert troubles.messages() == ["the daemon can't see to its files: a defect in Moot, ValueError"]
+        assert keeping.working > 2
+        works = True
+        await until(lambda: not keeping.trouble)
+        assert troubles.messages() == []

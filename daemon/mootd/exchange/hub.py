@@ -8,7 +8,7 @@ whatever comes of it. What is committed during a round is seen to by the next.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -154,7 +154,6 @@ class Hub(WakingTasks):
     async def _serve(self, remote: ServedRemote) -> None:
         try:
             await self._look_at_queue(remote)  # what was dropped before is no news
-            remote.noted_ms = await self.in_thread(partial(self._reached_ms, remote.row.number))
             while True:
                 asked = remote.asked
                 remote.wake.clear()  # whatever is committed from here on is for the next round
@@ -195,7 +194,7 @@ class Hub(WakingTasks):
 
     async def _look_at_queue(self, remote: ServedRemote) -> None:
         """Let the log hear of a queue that fills up."""
-        with contextlib.suppress(MootError):  # whoever uses the store says what is wrong with it
+        with self._beside(remote):
             remote.reports.filled(await self.in_thread(partial(self._gauge, remote.row.number)))
 
     def _reached_ms(self, number: int) -> int:
@@ -204,11 +203,24 @@ class Hub(WakingTasks):
 
     async def _note_reached(self, remote: ServedRemote, *, is_over: bool) -> None:
         """Keep when a remote was reached: the first time, then at most every hour, and when that is over."""
-        number, ok_ms = remote.row.number, remote.progress.last_ok_ms
-        if ok_ms > remote.noted_ms and (is_over or ok_ms - remote.noted_ms >= HOUR_MS):
-            with contextlib.suppress(MootError):  # bookkeeping holds nothing up; it may have been removed meanwhile
+        number, ok_ms, noted_ms = remote.row.number, remote.progress.last_ok_ms, remote.noted_ms
+        if noted_ms is not None and ok_ms > noted_ms and (is_over or ok_ms - noted_ms >= HOUR_MS):
+            with self._beside(remote):  # it may have been removed meanwhile
                 await self.in_thread(partial(self.commit, partial(note_reached, remote=number, at_ms=ok_ms)))
                 remote.noted_ms = ok_ms
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _beside(remote: ServedRemote) -> Iterator[None]:
+        """Bookkeeping beside the exchange holds nothing up: whoever uses the store says what is wrong with it."""
+        try:
+            yield
+        except MootError:
+            pass
+        except Exception as error:
+            remote.reports.broke(error)
+        if _is_ending():
+            raise asyncio.CancelledError
 
     def _gauge(self, number: int) -> Gauge:
         with self.replica.read() as reader:
@@ -216,6 +228,8 @@ class Hub(WakingTasks):
 
     async def _round(self, remote: ServedRemote) -> list[PlaneRow]:
         """Exchange what is due; which planes that were."""
+        if remote.noted_ms is None:
+            remote.noted_ms = await self.in_thread(partial(self._reached_ms, remote.row.number))
         named, remote.named = remote.named, set()
         worker = await self._worker_of(remote)
         now = asyncio.get_running_loop().time()
@@ -352,9 +366,15 @@ class Hub(WakingTasks):
             }
 
     async def _begun(self) -> None:
-        """Wait until the remotes that were added are served: a commit wakes the hub a moment later."""
+        """Wait until the remotes that were added are served: a commit wakes the hub a moment later.
+
+        Raises:
+            RefusedError: `not_ready`: the hub can't look at its remotes just now.
+        """
         rows = await self.in_thread(self._rows)
         while any(row.number not in self._remotes for row in rows):
+            if self.trouble:
+                raise RefusedError(f"remotes can't be seen to: {self.trouble}", code=Code.NOT_READY, retryable=True)
             self._changed.set()
             await asyncio.sleep(0.01)
 

@@ -100,10 +100,14 @@ class Reports:
         if shown.code in self._failing:
             return
         self._failing.add(shown.code)
-        if shown is not cause:  # a defect: what was raised is of use to whoever mends it
-            _log.error("exchange.broke", remote=self._row.name, exc_info=cause)
+        if shown is not cause:
+            self.broke(cause)
         reason = without_password(shown.message, self._row.url)
         _log.warning("exchange.failing", remote=self._row.name, code=str(shown.code), reason=reason)
+
+    def broke(self, cause: Exception) -> None:
+        """A defect has shown: what was raised is of use to whoever mends it."""
+        _log.error("exchange.broke", remote=self._row.name, exc_info=cause)
 
     def filled(self, gauge: Gauge) -> None:
         """So much waits for the remote now."""

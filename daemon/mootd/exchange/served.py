@@ -93,8 +93,8 @@ class ServedRemote:
         """Whether its worker speaks for a key that this machine has no more."""
         self.hurries = False
         """Whether what was committed should go without waiting for more."""
-        self.noted_ms = 0
-        """When the remote was reached, as it is kept."""
+        self.noted_ms: int | None = None
+        """When the remote was reached, as it is kept; None until that was read."""
         self._settling = (0, 0.0)
         """(batches that had come, until when more are waited for)"""
 

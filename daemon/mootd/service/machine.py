@@ -40,6 +40,7 @@ from mootd.store.port import Reader, Table
 AT_REST: Final = "the log is plain text on this disk, protected by file modes only; keys too"
 _FREE_BYTES: Final = 256 * MIB
 _RESTART: Final = "`moot daemon restart` loads what is installed now; nothing is lost by that"
+_TRIED_AGAIN: Final = "it is tried again every few seconds; the daemon's log tells more"
 _MAKE_ROOM: Final = "free some space; writes are refused without"
 _RESTORE: Final = "restore the folder `keys` in the data folder from a backup"
 _WITHOUT: Final = {
@@ -100,7 +101,7 @@ def _status(machine: Machine, replica: Replica, request: Status) -> dict[str, An
         "conflicts": 0,
         "parked": 0,
         "jobs": [],
-        "alarms": [*_narrowness(machine), *_replacement(machine), *_alarms(replica)],
+        "alarms": [*_narrowness(machine), *_replacement(machine), *_troubles(machine), *_alarms(replica)],
     }
     if not replica.is_founded:
         return shown
@@ -169,6 +170,12 @@ def _replacement(machine: Machine) -> Iterator[dict[str, Any]]:
     """That the daemon isn't what is installed: what it hasn't loaded yet may not fit what it has."""
     if machine.installed.is_replaced():
         yield {"code": "replaced", "severity": "warning", "message": REPLACED, "hint": _RESTART}
+
+
+def _troubles(machine: Machine) -> Iterator[dict[str, Any]]:
+    """What the daemon can't see to just now."""
+    for message in machine.troubles.messages():
+        yield {"code": "failing", "severity": "alarm", "message": message, "hint": _TRIED_AGAIN}
 
 
 def _alarms(replica: Replica) -> Iterator[dict[str, Any]]:
@@ -307,11 +314,13 @@ def _doctor(machine: Machine, replica: Replica, request: Doctor) -> list[dict[st
     from mootd.service.privacy import privacy_checks  # noqa: PLC0415 - only the doctor looks
 
     del request
+    troubles = machine.troubles.messages()
     checks = [
         *privacy_checks(machine),
         checked("disk has room", *_room(machine.places.data), _MAKE_ROOM),
         checked("config.toml is in force", *_is_in_force(machine)),
         _runs_what_is_installed(machine),
+        checked("daemon sees to everything", not troubles, "; ".join(troubles), _TRIED_AGAIN),
         checked("town is founded", replica.is_founded, "", "run `moot init` in your project"),
         checked(
             "clock is not behind the log",

@@ -14,6 +14,7 @@ from mootd.edges.access_file import FILE_NAME, AccessFile
 from mootd.edges.installed import Installed
 from mootd.edges.paths import Places
 from mootd.ports import Clock, Entropy
+from mootd.troubles import Troubles
 from mootd.version import VERSION
 
 
@@ -39,6 +40,7 @@ class Machine:
         installed: Installed | None = None,
     ) -> None:
         self.installed = installed or Installed()
+        self.troubles = Troubles()
         self.places = places
         self.config = config
         self.access = AccessFile(places.config_file.parent / FILE_NAME)

@@ -487,9 +487,9 @@ async def test_an_exchange_tells_of_prefixes_that_clash_once_the_joined_plane_ha
         bob.commit(lambda unit: found_plane(unit, PlaneKind.LEDGER, "own", SeedSigner(seed("paper")).public))
         bob.commit(lambda unit: carry_out(unit, InitProject(actor="bob", prefix=PROJECT, plane="own")))
         bob.join(ada)
-        for peer in (ada, bob):
-            peer.add(through_refs(refs))
+        bob.add(through_refs(refs))
         assert (await bob.hub.sync(Sync()))["clashes"] == []
+        ada.add(through_refs(refs))
         await settle(ada, bob)
         assert (await bob.hub.sync(Sync()))["clashes"] == [PROJECT]
         assert (await ada.hub.sync(Sync()))["clashes"] == []

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 
 from moot_protocol.checks import checked
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.errors import RefusedError
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_protocol.limits import MIB
-from moot_protocol.machine_requests import Doctor, Fsck, Ping, Status, Stop
+from moot_protocol.machine_requests import Doctor, Ping, Status, Stop
 from moot_protocol.membership_requests import CreateTown, Recover, Salvage
 from moot_protocol.requests import Create, Delete, InitProject, IssueFields, ListIssues, Script, Update
 from moot_testkit.carrying import founder, joined, newcomer, plane_of
@@ -37,7 +37,7 @@ from mootd.edges.clock import ManualClock
 from mootd.edges.entropy import SeededEntropy
 from mootd.edges.installed import Installed
 from mootd.edges.paths import Places
-from mootd.engine import fsck, layout
+from mootd.engine import layout
 from mootd.engine.home import OF_BACKUP
 from mootd.engine.membership import adopt_plane, found_plane
 from mootd.engine.removing import remove_town, retire
@@ -73,28 +73,6 @@ def warnings(member: Member, code: str) -> list[dict[str, Any]]:
 def failing(api: Api) -> dict[str, str]:
     """Checks of the doctor's that fail, with what to do."""
     return {check["check"]: check["hint"] for check in api.call(Doctor()) if not check["ok"]}
-
-
-def check_all(api: Api) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Fsck to its end: (problems, last answer)."""
-    problems: list[dict[str, Any]] = []
-    cursor = ""
-    while True:
-        answer = api.call(Fsck(cursor=cursor))
-        problems += answer["problems"]
-        if answer["done"]:
-            return problems, answer
-        assert answer["cursor"] != cursor
-        cursor = answer["cursor"]
-
-
-def flip(api: Api, table: Table, bit: int) -> None:
-    """Flip a bit of the last value of a table, behind the engine's back."""
-    with api.member.store.write() as writer:
-        key, value = next(writer.scan(table, b"\0", reverse=True))
-        changed = bytearray(value)
-        changed[bit // 8] ^= 1 << bit % 8
-        writer.put(table, key, bytes(changed))
 
 
 # -- The process -------------------------------------------------------------------------------------------------
@@ -212,6 +190,15 @@ def test_code_that_was_replaced_is_told_by_status_and_doctor(api: Api, monkeypat
     (alarm,) = warnings(api.member, "replaced")
     assert "files were replaced or removed since its daemon started" in alarm["message"]
     assert failing(api) == {"daemon runs what is installed": alarm["hint"]}
+
+
+def test_what_the_daemon_can_not_see_to_is_told_by_status_and_doctor_until_it_can(api: Api) -> None:
+    api.machine.troubles.now("remotes", RefusedError("the store is busy"))
+    (alarm,) = api.call(Status())["alarms"]
+    assert alarm["message"] == "the daemon can't see to its remotes: the store is busy"
+    assert failing(api) == {"daemon sees to everything": alarm["hint"]}
+    api.machine.troubles.now("remotes", None)
+    assert (api.call(Status())["alarms"], failing(api)) == ([], {})
 
 
 def test_who_was_removed_is_told_so_and_what_it_can_still_read() -> None:
@@ -401,54 +388,6 @@ def test_a_town_s_key_that_its_original_keeps_fails_its_check_until_a_recovery_h
     assert "`moot recover`" in failing(api)[f"{TOWN_KEY} key is here"]
     api.call(Recover(actor="ada", words=words))
     assert f"{TOWN_KEY} key is here" not in failing(api)
-
-
-# -- Fsck --------------------------------------------------------------------------------------------------------
-def test_a_sound_log_has_no_problems_and_every_batch_and_event_is_counted(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for _ in range(7):
-        create(api, 2)
-    whole = check_all(api)
-    monkeypatch.setattr(fsck, "STRETCH", 3)
-    stretches = check_all(api)
-    for problems, answer in (whole, stretches):
-        assert problems == []
-        with api.member.store.read() as reader:
-            assert answer["batches"] == reader.count(Table.BATCHES)
-            assert answer["events"] == reader.count(Table.EVENTS)
-        assert answer["progress"][0] == answer["progress"][1]
-    assert whole[1]["progress"] == stretches[1]["progress"]
-
-
-@pytest.mark.parametrize("table", [Table.EVENTS, Table.BATCHES])
-def test_a_flipped_bit_of_the_log_is_found_and_a_backup_advised(api: Api, table: Table) -> None:
-    create(api, 3)
-    flip(api, table, 8 * 40)
-    problems, _ = check_all(api)
-    assert problems
-    assert any("backup" in problem["hint"] for problem in problems)
-
-
-def test_a_record_that_is_not_what_its_events_make_is_found_and_a_rebuild_advised(api: Api) -> None:
-    create(api, 2)
-    views = layout.Views(api.member.replica.generation)
-    with api.member.store.write() as writer:
-        (one, first), (_two, second) = list(writer.scan(views.records, b"\0", reverse=True))[:2]
-        assert first != second
-        writer.put(views.records, one, second)
-    problems, _ = check_all(api)
-    assert {problem["hint"] for problem in problems} == {"run `moot rebuild`"}
-
-
-@pytest.mark.parametrize(
-    "cursor",
-    ["x", "0 0", "x 0 log: 0 0 ", "0 0 x", "0 0 log: 0 0", "0 0 log: 0 0 nohex", "0 0 log: x 0 ", "0 0 views: 0 0 0"],
-)
-def test_what_is_no_cursor_of_fsck_is_refused(api: Api, cursor: str) -> None:
-    with pytest.raises(MootError) as caught:
-        api.call(Fsck(cursor=cursor))
-    assert caught.value.code is Code.INVALID
 
 
 # -- Several planes ----------------------------------------------------------------------------------------------
