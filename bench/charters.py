@@ -18,7 +18,6 @@ from measure import Row, micro
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
-from moot_protocol.acceptance import settle
 from moot_protocol.batch import ZEROS, Batch
 from moot_protocol.charter import Admission, End, Invite, admission_draft, close_draft, end_draft, invite_draft
 from moot_protocol.event import Draft
@@ -27,6 +26,7 @@ from moot_protocol.levels import Readings, read_towns
 from moot_testkit.engine import Desk
 from moot_testkit.feeds import FeedWriter, Town, note, seed, signer
 from moot_testkit.held import HeldBatches
+from moot_testkit.settlement import settle
 from mootd.engine.receive import receive, resettle
 
 TOWNS = 50

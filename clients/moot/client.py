@@ -317,6 +317,10 @@ class Client:
             sort: priority, created, updated, closed, status, id, title, type or assignee.
             limit: at most so many; 0 for all.
             wanted: which ones.
+
+        Raises:
+            RefusedError: `limit`: so many don't fit one answer, which holds some 20,000; it says how many do. All of a
+                large project come by `moot export`, and what changes in it by `events`.
         """
         request = verbs.listed(self.project(), wanted, sort=sort, limit=limit)
         return answers.issues_of(self.call(request))

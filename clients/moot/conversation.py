@@ -456,4 +456,5 @@ FORMS = {
 }  # fmt: skip
 """Marks followed by a number of some bytes, and what that number is the length or value of."""
 
-HELLO: object = {"hello": RPC_VERSION, "version": __version__}
+HELLO: object = {"hello": RPC_VERSION, "version": __version__, "effects": ["mode", "names", "remove"]}
+"""The effects are all of `moot_protocol.effects.LATER`: a daemon asks for these only where it was told of them."""

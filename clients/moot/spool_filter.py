@@ -11,10 +11,9 @@ from moot.console import when
 from moot_protocol.edge_types import PARENT
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import ID_CHARS, WISP
-from moot_protocol.issue import CLOSED, DEFERRED
 from moot_protocol.limits import SHORT_ID_CHARS
 from moot_protocol.listing import Filter, IssueDoc
-from moot_protocol.matching import has_metadata, id_begins, like
+from moot_protocol.matching import Times, has_metadata, id_begins, like, time_tests
 from moot_protocol.regex import searching
 from moot_protocol.snapshot_file import Snapshot
 from moot_protocol.times import instant_ms
@@ -23,6 +22,14 @@ _BRIEF_MS: Final = 120_000
 """Age that is told in seconds."""
 
 Test = Callable[[IssueDoc], bool]
+_TIMES: Final = Times[IssueDoc](
+    lambda issue: instant_ms(issue.get("created_at")),
+    lambda issue: instant_ms(issue.get("updated_at")),
+    lambda issue: instant_ms(issue.get("closed_at")),
+    lambda issue: instant_ms(issue.get("due_at")),
+    lambda issue: instant_ms(issue.get("defer_until")),
+    lambda issue: issue["status"],
+)
 
 
 def cannot(what: str) -> RefusedError:
@@ -121,7 +128,7 @@ def tests_of(snapshot: Snapshot, wanted: Filter, now_ms: int) -> list[Test]:
     return [
         *_choices(wanted),
         *_labels(wanted),
-        *_times(wanted, now_ms),
+        *time_tests(wanted, _TIMES, now_ms),
         *_texts(wanted),
         *_metadata(wanted),
         *_family(snapshot, wanted, now_ms),
@@ -166,32 +173,6 @@ def _labels(wanted: Filter) -> Iterator[Test]:
 
 def _labels_of(issue: IssueDoc) -> set[str]:
     return set(issue.get("labels", ()))
-
-
-def _times(wanted: Filter, now_ms: int) -> Iterator[Test]:
-    for name, after, before in (
-        ("created_at", wanted.created_after, wanted.created_before),
-        ("updated_at", wanted.updated_after, wanted.updated_before),
-        ("closed_at", wanted.closed_after, wanted.closed_before),
-        ("due_at", wanted.due_after, wanted.due_before),
-        ("defer_until", wanted.defer_after, wanted.defer_before),
-    ):
-        if after is not None or before is not None:
-            yield _between(name, after, before)
-    if wanted.deferred:
-        is_ahead = _between("defer_until", now_ms, None)
-        yield lambda issue: issue["status"] == DEFERRED or is_ahead(issue)
-    if wanted.overdue:
-        is_late = _between("due_at", None, now_ms)
-        yield lambda issue: issue["status"] != CLOSED and is_late(issue)
-
-
-def _between(name: str, after: int | None, before: int | None) -> Test:
-    def test(issue: IssueDoc) -> bool:
-        ms = instant_ms(issue.get(name))
-        return ms is not None and (after is None or ms > after) and (before is None or ms < before)
-
-    return test
 
 
 def _texts(wanted: Filter) -> Iterator[Test]:

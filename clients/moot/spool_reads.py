@@ -6,6 +6,7 @@ asks for what it doesn't hold is refused.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -16,7 +17,16 @@ from moot_protocol.errors import RefusedError
 from moot_protocol.handoff import read_handoff
 from moot_protocol.issue import CLOSED, TOMBSTONE
 from moot_protocol.listing import Filter, IssueDoc, Page
-from moot_protocol.matching import hybrid_key, lead_time_hours
+from moot_protocol.matching import (
+    HIDDEN,
+    STATUS_KEY,
+    check_ready_sort,
+    hybrid_key,
+    labels_in_use,
+    lead_time_hours,
+    own_statuses,
+    wants_closed,
+)
 from moot_protocol.memory_requests import Memories, Prime, Settings
 from moot_protocol.request_base import Request
 from moot_protocol.requests import (
@@ -55,6 +65,12 @@ class Reading(NamedTuple):
         """The issues that a filter lets through; deleted ones never."""
         tests = tests_of(self.snapshot, wanted, self.now_ms)
         return [issue for issue in issues if issue["status"] != TOMBSTONE and all(test(issue) for test in tests)]
+
+    def at_hand(self, wanted: Filter, issues: Iterable[IssueDoc]) -> list[IssueDoc]:
+        """As `matching`, without what a list leaves out that names no statuses: what is closed, done or frozen."""
+        setting = next((each["value"] for each in self.snapshot.settings if each["key"] == STATUS_KEY), "")
+        hidden = {CLOSED} | {name for name, category in own_statuses(setting).items() if category in HIDDEN}
+        return [issue for issue in self.matching(wanted, issues) if issue["status"] not in hidden]
 
     def find(self, typed: str) -> IssueDoc:
         """The issue that was meant by what was typed.
@@ -121,12 +137,11 @@ def _list(reading: Reading, request: ListIssues) -> Page:
     key = _SORTS.get(request.sort)
     if key is None:
         raise RefusedError(f"can't sort by {request.sort!r}", hint=f"one of {', '.join(_SORTS)}")
-    wants_closed = request.all or wanted.closed_after is not None or wanted.closed_before is not None
-    if (wants_closed or CLOSED in wanted.statuses) and reading.snapshot.left_out:
+    closed = wants_closed(request)
+    if (closed or CLOSED in wanted.statuses) and reading.snapshot.left_out:
         raise cannot(f"what is closed: it leaves {reading.snapshot.left_out} issues out")
-    found = reading.matching(wanted, reading.snapshot.issues.values())
-    if not (wants_closed or wanted.statuses):
-        found = [issue for issue in found if issue["status"] != CLOSED]
+    let_through = reading.matching if closed or wanted.statuses else reading.at_hand
+    found = let_through(wanted, reading.snapshot.issues.values())
     found.sort(key=key, reverse=request.reverse)
     return _page(found, request.limit, texts=request.texts)
 
@@ -136,14 +151,13 @@ def _ready(reading: Reading, request: Ready) -> Page:
         raise cannot("what is deferred or ephemeral")
     if request.filter.types:
         raise cannot("ready work by its type")
+    check_ready_sort(request.sort)
     ready = [reading.snapshot.issues[name] for name in reading.snapshot.ready]
     found = reading.matching(request.filter, ready)
     if request.sort == "oldest":
         found.sort(key=lambda issue: (_ns(issue, "created_at"), issue["id"]))
     elif request.sort == "hybrid":
         found.sort(key=lambda issue: _hybrid(issue, reading.now_ms))
-    elif request.sort != "priority":
-        raise RefusedError(f"can't sort ready work by {request.sort!r}", hint="one of priority, oldest, hybrid")
     return _page(found, request.limit, texts=request.texts)
 
 
@@ -229,8 +243,7 @@ def _count(reading: Reading, request: Count) -> dict[str, Any]:
 
 
 def _labels(reading: Reading, request: Labels) -> list[dict[str, Any]]:
-    counted = _count(reading, Count(filter=Filter(projects=request.projects), by="label"))["groups"]
-    return [{"label": row["group"], "count": row["count"]} for row in counted if row["group"]]
+    return labels_in_use(request, partial(_count, reading))
 
 
 def _stats(reading: Reading, request: Stats) -> dict[str, Any]:
@@ -286,8 +299,8 @@ def _prime(reading: Reading, request: Prime) -> dict[str, Any]:
     snapshot = reading.snapshot
     if snapshot.shared:
         raise cannot("what an agent should know first: other towns write here, and what they wrote isn't told apart")
-    mine = Filter(assignee=request.actor, exclude_statuses=(CLOSED,))
-    claimed = reading.matching(mine, reading.by_priority())
+    mine = Filter(assignee=request.actor)
+    claimed = reading.at_hand(mine, reading.by_priority())
     mine_ids = {issue["id"] for issue in claimed}
     ready = [snapshot.issues[name] for name in snapshot.ready if name not in mine_ids]
     newest_first = sorted(snapshot.memories, key=lambda each: (-each["updated_at"], each["key"]))

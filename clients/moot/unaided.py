@@ -1,4 +1,7 @@
-"""What this process carries out by itself where no daemon answers: help, refusals of arguments, and `verify-proof`.
+"""What this process carries out by itself where no daemon answers.
+
+That are help, refusals of arguments, and the commands that are marked so: `verify-proof`, `version`, `man` and others
+that only tell, and `setup` and `hooks`, which write files with the rights of whoever runs them.
 
 Arguments are refused by the grammar, or by a command before it has asked or touched anything (`console/rehearsal.py`).
 No daemon is started for these: they need neither one nor its data nor a home that can be written to. This is loaded

@@ -157,7 +157,7 @@ class Dropped:
     too_large: int = 0
     """Larger than a frame may be."""
     overflowed: int = 0
-    """Too many at once: the oldest, batches first."""
+    """Too many at once: the oldest, batches first. The next comparison of frontiers brings them again."""
 
 
 class Line(Protocol):

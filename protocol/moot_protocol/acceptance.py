@@ -1,7 +1,8 @@
-"""Acceptance: which events of a plane count. One pure function of the set of batches held.
+"""Acceptance: which events of a plane count. Pure functions of the set of batches held.
 
-Invariant: `settle` looks only at what is held (headers, links, openings, charters), never at the order in which it
-came, at a clock, or at an earlier answer. So replicas that hold the same batches accept the same events.
+Invariant: `read_towns` and `settle_author` look only at what is held (headers, links, openings, charters), never at the
+order in which it came, at a clock, or at an earlier answer. So replicas that hold the same batches accept the same
+events.
 
 A feed counts from its first event on, as far as its batches are linked, up to the first fork, and where charters that
 may do so pin it (`end`), up to the pins: along the longest common prefix, by batches, of the branches that lead to all
@@ -16,7 +17,6 @@ replica's feed follows from them alone:
   two equally shallow ones none. Which of a town key's branches is its charter's is decided with the charters.
 """
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -26,10 +26,8 @@ from moot_protocol.branches import BatchRef, Feeds, bound, holding_of, opening_o
 from moot_protocol.certificate import Certificate
 from moot_protocol.errors import MalformedError
 from moot_protocol.event import Event
-from moot_protocol.genesis import Genesis
 from moot_protocol.kinds import Role
-from moot_protocol.levels import Readings, read_towns
-from moot_protocol.towns import Charter, Towns, TownStanding, certified, pins_of, speaks_for, town_of
+from moot_protocol.towns import Charter, Towns, certified, pins_of, speaks_for, town_of
 
 
 class FeedKind(StrEnum):
@@ -85,51 +83,12 @@ class Accepted(NamedTuple):
     """Whether a pin, or the end of its town, bounds it."""
     reason: Reason
 
-    def allows(self, kind: str, key: str) -> bool:
-        """Whether the author's changes to a key of a kind of entity count: the rule itself.
-
-        A replica asks less often: once for a whole event, and of documents when they are read. What it shows is held
-        against this rule.
-        """
-        if self.kind is FeedKind.CHARTER:
-            return kind in (kinds.CHARTER_KINDS if self.role is Role.ADMIN else kinds.OWN_CHARTER_KINDS)
-        if self.role is None or kind in kinds.CHARTER_KINDS:
-            return False
-        return kind == kinds.CERTIFICATE or self.role.rank >= kinds.field_of(kind, key).writer.rank
-
-
-class Settlement(NamedTuple):
-    """What is accepted of a plane."""
-
-    genesis: Genesis | None
-    accepted: Mapping[bytes, Accepted]
-    """author → how much of its feed counts, for every author that anything is known of."""
-    towns: Mapping[bytes, TownStanding]
-    """Town key → where it stands: the founder, the recovery key, everybody that an admin's charter admits, and every
-    author whose feed opens as a charter, strangers' too. Empty before the genesis is held."""
-
 
 _NOTHING: Final = Accepted(0, ZEROS, FeedKind.UNKNOWN, b"", None, 0, ended=False, reason=Reason.NO_GENESIS)
 
 
-def settle(plane: bytes, feeds: Feeds, readings: Readings | None = None) -> Settlement:
-    """Settle every feed of a plane: the rule itself, in one piece.
-
-    A replica asks for less at once: it keeps the answers, and settles those authors again that new batches concern, by
-    `read_towns` and `settle_author`. What it keeps is held against this function.
-
-    Args:
-        plane: the plane's 16 bytes.
-        feeds: what is held of it.
-        readings: what is remembered of its charters; changes nothing but the time it takes.
-    """
-    towns = read_towns(plane, feeds, readings)
-    accepted = {author: settle_author(towns, feeds, author) for author in feeds.authors()}
-    return Settlement(towns.genesis if towns else None, accepted, towns.standings if towns else {})
-
-
 def settle_author(towns: Towns | None, feeds: Feeds, author: bytes) -> Accepted:
-    """Settle one author's feed by towns that `read_towns` has read from the same feeds."""
+    """Settle one author's feed by towns that `levels.read_towns` has read from the same feeds."""
     forked_at = feeds.forked_at(author)
     if towns is None:
         return _NOTHING._replace(forked_at=forked_at)

@@ -27,6 +27,8 @@ class EpicStatus(Request[list[dict[str, Any]]], kw_only=True):
     """Epics not closed: `{"epic": document, "total_children", "closed_children", "eligible_for_close"}` each."""
 
     method = "epic_status"
+    ids: tuple[str, ...] = ()
+    """These only, whatever they are: of each how far its children are."""
     projects: tuple[str, ...] = ()
     plane: str = ""
 

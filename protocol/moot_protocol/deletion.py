@@ -2,10 +2,10 @@
 
     [by, reason, at], [by, reason, at, original type] or [by, reason, at, original type or nothing, seen]
 
-`seen` is a short hash of the names of all that was live when the deletion was made. A deleted issue is not edited by
-who knows of the deletion, so live values other than those that were seen are of an edit made without sight of it: a
-conflict. Whoever does change a deleted issue (resolves a field, imports a tombstone that says more) writes the
-deletion anew. What a file said of an issue that came deleted tells nothing of what was seen, and is never blind.
+`seen` is a short hash of the names of all that was live when the deletion was made. Nobody who knows of a deletion
+edits the issue. So a live value that the deletion had not seen was written without knowledge of it: a conflict. Whoever
+does change a deleted issue (resolves a field, imports a tombstone that says more) writes the deletion anew. What a file
+said of an issue that came deleted tells nothing of what was seen, and is never blind.
 
 Invariant: all of this depends on what is live alone, whatever its order.
 """

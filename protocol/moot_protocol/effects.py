@@ -21,6 +21,9 @@ ONLY_ORDINARY: Final = 1 << 30
 """Part of the handle of a `read`: refuse what is no ordinary file, and wait for none. It is no flag beside the path,
 since clients of earlier releases know none there: they open whatever it is, under whatever number."""
 
+LATER: Final = ("mode", "names", "remove")
+"""Effects that clients of earlier releases don't know: the hello of a client names those of them that it does."""
+
 FAILURES: Final = {code.value: code for code in (Code.NOT_FOUND, Code.EXISTS, Code.DENIED)}
 """The codes that a failed effect can have; without any of them it is `invalid`."""
 

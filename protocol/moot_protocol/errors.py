@@ -27,6 +27,7 @@ class Code(StrEnum):
     BAD_KEY = "bad_key"
     WRONG_PLANE = "wrong_plane"
     NOT_CAUSAL = "not_causal"
+    """Of earlier releases: nothing is refused with it now."""
     # Refusals.
     USAGE = "usage"
     INVALID = "invalid"

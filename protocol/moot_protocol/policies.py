@@ -13,7 +13,7 @@ from moot_protocol.codec import encode
 from moot_protocol.kinds import Policy
 from moot_protocol.lineage import Lineage, Name, agreed, nearest_common_ancestor
 from moot_protocol.register import MISSING, Sibling
-from moot_protocol.semver import Precedence, precedence
+from moot_protocol.semver import UNVERSIONED, Precedence, precedence
 from moot_protocol.text_merge import merge3
 from moot_protocol.times import instant_ns
 
@@ -108,7 +108,7 @@ def maximum(siblings: Sequence[Sibling]) -> Reading:
     return _reading(max(_present(siblings), key=lambda sibling: (*_magnitude(sibling.value), rank(sibling))))
 
 
-def text(siblings: Sequence[Sibling], lineage: Lineage | None = None) -> Reading:
+def text(siblings: Sequence[Sibling], lineage: Lineage | None) -> Reading:
     """The merge of two texts if it is clean, else the latest, in conflict."""
     reading = latest(siblings)
     if not reading.conflict or lineage is None or len(siblings) != 2:
@@ -136,7 +136,7 @@ def version(siblings: Sequence[Sibling]) -> Reading:
     return _reading(shown, conflict=any(_contents_differ(group) for group in by_version.values()))
 
 
-def review(siblings: Sequence[Sibling], lineage: Lineage | None = None) -> Reading:
+def review(siblings: Sequence[Sibling], lineage: Lineage | None) -> Reading:
     """The latest value that all siblings succeed and against which nothing is concurrent: what was last agreed."""
     if not differ(siblings):
         return latest(siblings)
@@ -196,17 +196,14 @@ def _magnitude(value: Any) -> tuple[int, float, bytes]:
     return (-1, 0, b"") if value is MISSING else (0, 0, encode(value))
 
 
-_UNVERSIONED: Final[Precedence] = (-1, 0, 0, False, ())
-
-
 def _precedence(value: Any) -> Precedence:
     if isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[0], str):
-        return precedence(value[0]) or _UNVERSIONED
-    return _UNVERSIONED
+        return precedence(value[0]) or UNVERSIONED
+    return UNVERSIONED
 
 
 def _contents_differ(group: list[Sibling]) -> bool:
-    if _precedence(group[0].value) == _UNVERSIONED:
+    if _precedence(group[0].value) == UNVERSIONED:
         return differ(group)
     return differ([sibling._replace(value=sibling.value[1]) for sibling in group])
 

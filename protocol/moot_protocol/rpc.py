@@ -76,7 +76,7 @@ _ARRAYS: Final = 0x90
 _Id = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 
 
-class Hello(msgspec.Struct):
+class Hello(msgspec.Struct, omit_defaults=True):
     """What each side says first. Fields that a later version adds are ignored."""
 
     hello: int
@@ -86,6 +86,8 @@ class Hello(msgspec.Struct):
     """The daemon's process; 0 from a client."""
     codes: bool = False
     """Whether it takes the code of a `fail`."""
+    effects: Annotated[tuple[str, ...], msgspec.Meta(max_length=64)] = ()
+    """The effects that a client carries out, of those that not every release knows (`effects.LATER`)."""
 
 
 class Call(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -222,9 +224,9 @@ def frame(payload: bytes) -> bytes:
 
 
 # -- Client to daemon --------------------------------------------------------------------------------------------
-def hello_frame(version: str, pid: int = 0) -> bytes:
+def hello_frame(version: str, pid: int = 0, effects: tuple[str, ...] = ()) -> bytes:
     """A hello of this protocol version."""
-    return frame(_encode(Hello(RPC_VERSION, version, pid, codes=True)))
+    return frame(_encode(Hello(RPC_VERSION, version, pid, codes=True, effects=effects)))
 
 
 def call_frame(call_id: int, request: Request[Any], *, key: str = "", deadline_ms: int | None = None) -> bytes:

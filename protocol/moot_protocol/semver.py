@@ -17,6 +17,8 @@ _VERSION: Final = re.compile(
 
 Precedence: TypeAlias = tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]
 """Major, minor, patch, is a release, pre-release identifiers as (is text, number, text)."""
+UNVERSIONED: Final[Precedence] = (-1, 0, 0, False, ())
+"""Below every version: where that of something is none."""
 
 
 def precedence(version: str) -> Precedence | None:

@@ -1,6 +1,6 @@
 """Requests that bring whole lines of Beads' files in, and give them out; as `requests.py` for the rest."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -31,11 +31,15 @@ class Import(Mutation[dict[str, Any]], kw_only=True):
     """Names one import of several requests; empty begins one, and the answer's `session` names it."""
 
 
+EDIT_COUNTS: Final = ("created", "updated", "deleted", "missing", "unchanged", "skipped")
+"""What the answer to `ImportEdits` counts."""
+
+
 class ImportEdits(Mutation[dict[str, Any]], kw_only=True):
     """Take in what changed between two states of a Beads file, all in one transaction; an id stands in one pair.
 
-    Answers `{"created", "updated", "deleted", "missing", "unchanged", "skipped": counts, "problems": as of an import}`;
-    problems of lines in the earlier state have `"base": True`. A line that is gone counts as missing and is reported.
+    Answers a count for each of `EDIT_COUNTS`, and `"problems"` as of an import; those of lines in the earlier state
+    have `"base": True`. A line that is gone counts as missing and is reported.
     """
 
     method = "import_edits"

@@ -113,7 +113,7 @@ async def test_a_call_whose_turn_does_not_come_in_time_is_told_so_and_none_that_
     async with connected(daemon.path) as connection:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(connection.call(Show(ids=("a",))))
-            await asyncio.sleep(0)
+            assert await asyncio.to_thread(gate.begun.acquire, timeout=PATIENCE)
             error = await failure(connection, deadline_ms=20)
             assert (error.code, error.retryable) == (Code.BUSY, True)
             gate.open()
@@ -125,11 +125,13 @@ async def test_where_the_connection_is_lost_those_who_wait_for_their_turn_are_to
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("moot.async_rpc.RPC_IN_FLIGHT", 1)
-    daemon.answers.slow[Show] = Gate(daemon).answer
+    gate = Gate(daemon)
+    daemon.answers.slow[Show] = gate.answer
     async with connected(daemon.path) as connection:
         async with asyncio.TaskGroup() as tasks:
             asked = [tasks.create_task(failure(connection)) for _ in range(3)]
-            await asyncio.sleep(0.05)
+            assert await asyncio.to_thread(gate.begun.acquire, timeout=PATIENCE)
+            assert len(daemon.answers.keys) == 1, "the other two wait for their turn"
             connection.close()
         assert [each.result().code for each in asked] == [Code.UNREACHABLE] * 3
 

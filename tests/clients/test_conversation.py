@@ -12,6 +12,7 @@ import moot
 from moot import conversation
 from moot.conversation import Conversation, Unheard
 from moot_protocol import limits, rpc
+from moot_protocol.effects import LATER
 
 SENT = st.recursive(
     st.booleans() | st.integers(0, 2**32 - 1) | st.text() | st.binary(),
@@ -54,7 +55,8 @@ def test_any_bytes_are_decoded_or_garbled(data: bytes) -> None:
 
 def test_client_and_protocol_agree_on_what_both_define() -> None:
     assert (conversation.RPC_VERSION, conversation.FRAME_BYTES) == (rpc.RPC_VERSION, limits.RPC_FRAME_BYTES)
-    assert rpc.decode_hello(conversation.encode(conversation.HELLO)) == rpc.Hello(rpc.RPC_VERSION, moot.__version__)
+    hello = rpc.Hello(rpc.RPC_VERSION, moot.__version__, effects=LATER)
+    assert rpc.decode_hello(conversation.encode(conversation.HELLO)) == hello
 
 
 @pytest.mark.parametrize(("daemon", "told"), [({"codes": True}, ["not_found"]), ({}, [])])

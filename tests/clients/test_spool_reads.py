@@ -41,6 +41,9 @@ from moot_testkit.town import PROJECT, START_MS, Api
 
 HOUR_MS = 3600 * 1000
 NAMES = [f"demo-{letter * 4}" for letter in "abcdefgh"]
+OWN = {"shelved": "frozen", "shipped": "done", "review": "active", "stuck": "wip", "bare": ""}
+"""Statuses of the project's own, and what it counts each as."""
+OWN_NAMES = [f"demo-{status}" for status in OWN]
 
 
 class Both:
@@ -119,6 +122,12 @@ def _fill(api: Api) -> None:
         api.clock.advance(1)
         api.call(Remember(actor="ada", project=PROJECT, key=key, text=f"Text of {key}"))
     api.call(SetSetting(actor="ada", project=PROJECT, key="prime.bytes", value="900"))
+    setting = ",".join(f"{status}:{category}".rstrip(":") for status, category in OWN.items())
+    api.call(SetSetting(actor="ada", project=PROJECT, key="status.custom", value=setting))
+    for number, status in enumerate(OWN):
+        api.clock.advance(HOUR_MS)
+        fields = IssueFields(title=f"My {status}", status=status, priority=number, assignee="bob")
+        api.call(Create(actor="ada", project=PROJECT, id=f"demo-{status}", fields=fields, labels=(status,)))
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +141,10 @@ FILTERS = st.fixed_dictionaries(
     {},
     optional={
         "projects": st.just((PROJECT,)),
-        "statuses": FEW([("open",), ("closed",), ("open", "in_progress"), ("deferred",)]),
-        "exclude_statuses": FEW([("open",), ("closed",)]),
+        "statuses": FEW(
+            [("open",), ("closed",), ("open", "in_progress"), ("deferred",), ("shelved",), ("shipped", "open")]
+        ),
+        "exclude_statuses": FEW([("open",), ("closed",), ("shelved", "review")]),
         "types": FEW([("epic",), ("bug", "task")]),
         "exclude_types": FEW([("epic",), ("task",)]),
         "priorities": FEW([(0,), (1, 2), (3,)]),
@@ -162,8 +173,11 @@ FILTERS = st.fixed_dictionaries(
         "updated_after": TIMES,
         "updated_before": TIMES,
         "closed_after": TIMES,
+        "closed_before": TIMES,
+        "due_after": TIMES,
         "due_before": TIMES,
         "defer_after": TIMES,
+        "defer_before": TIMES,
         "overdue": st.booleans(),
         "deferred": st.booleans(),
         "pinned": FEW([None, True, False]),
@@ -208,6 +222,22 @@ def test_times_are_compared_below_the_millisecond_as_the_daemon_does(tmp_path: P
     assert [issue["id"] for issue in found.issues] == order
 
 
+@pytest.mark.parametrize("at", ["project", "town", "both"])
+def test_what_a_list_hides_follows_the_project_s_setting_else_the_town_s(tmp_path: Path, at: str) -> None:
+    site = SpoolSite(tmp_path)
+    for project, setting in (("", "shelved:frozen,parked:wip"), (PROJECT, "shelved:wip,parked:done")):
+        if at == "both" or (at == "town") == (project == ""):
+            site.api.call(SetSetting(actor="ada", project=project, key="status.custom", value=setting))
+    for status in ("shelved", "parked"):
+        fields = IssueFields(title=status, status=status)
+        site.api.call(Create(actor="ada", project=PROJECT, id=f"demo-{status}", fields=fields))
+    site.write_snapshot()
+    reading = Reading(site.files.snapshot(), site.api.clock.now_ms())
+    (found,) = SNAPSHOT_READS[ListIssues](reading, ListIssues()).issues
+    assert [found["id"]] == [each["id"] for each in site.api.call(ListIssues()).issues]
+    assert found["id"] == ("demo-parked" if at == "town" else "demo-shelved")
+
+
 @given(
     wanted=WANTED, sort=FEW(["priority", "oldest", "hybrid", "unheard-of"]), limit=FEW([0, 1, 3]), texts=st.booleans()
 )
@@ -232,7 +262,13 @@ def test_counts_are_the_daemons(both: Both, wanted: Filter, by: str, every: bool
         Blocked(filter=Filter(priorities=(0,)), limit=1),
         Blocked(texts=True),
         ListIssues(filter=Filter(deferred=True)),
-        *(Show(ids=(name,)) for name in NAMES[:7]),
+        *(Show(ids=(name,)) for name in (*NAMES[:7], *OWN_NAMES)),
+        ListIssues(),
+        ListIssues(all=True),
+        *(ListIssues(filter=Filter(statuses=(status,))) for status in OWN),
+        ListIssues(filter=Filter(ids=(NAMES[0], "demo-shelved"))),
+        Count(all=False),
+        Count(by="status"),
         Show(ids=("aaaa", "the-beta")),
         Show(ids=("demo-none",)),
         Show(ids=("aaa",)),

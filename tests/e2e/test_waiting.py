@@ -3,16 +3,15 @@
 import json
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from moot_protocol.limits import RPC_CONSOLES
 from moot_testkit.machine import BIN, Machine
 
 BUSY = 75
 TOO_MANY = RPC_CONSOLES // 4
-SETTLED_S = 3
-"""After so long all of them have been let in, and are found to wait."""
 PATIENCE = 30
 
 
@@ -42,6 +41,20 @@ def ended(processes: Sequence["subprocess.Popen[str]"]) -> list[int]:
     return [process.returncode for process in processes if process.returncode is not None]
 
 
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds that others bring about."""
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end, "it never came to hold"
+        time.sleep(0.05)
+
+
+def connections(town: Machine) -> int:
+    """How many clients are connected with the daemon."""
+    ends = [line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines()]
+    return ends.count(str(town.socket)) - 1  # the one that listens
+
+
 def test_of_too_many_that_wait_for_an_issue_some_are_told_so_and_it_can_be_closed(town: Machine) -> None:
     issue = town.ok("q", "Waited for").strip()
     with waiting(town, "wait", issue, "--status", "closed", "--json") as processes:
@@ -63,6 +76,6 @@ def test_while_too_many_follow_the_log_the_daemon_is_told_to_start_anew(town: Ma
 def test_while_too_many_wait_for_input_that_does_not_come_others_are_served(town: Machine) -> None:
     issue = town.ok("q", "Commented on").strip()
     with waiting(town, "comment", issue, "-"):
-        time.sleep(SETTLED_S)
-        town.ok("close", issue)
+        wait_until(lambda: connections(town) >= RPC_CONSOLES)
+        wait_until(lambda: town.run("close", issue).returncode == 0)  # refused until it is seen that they wait
         town.ok("daemon", "stop")

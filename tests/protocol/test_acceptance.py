@@ -5,13 +5,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from moot_protocol.acceptance import Accepted, FeedKind, Reason, settle
+from moot_protocol.acceptance import Accepted, FeedKind, Reason
 from moot_protocol.batch import ZEROS
 from moot_protocol.charter import certificate_draft, genesis_draft
 from moot_protocol.clock import from_ms
 from moot_protocol.genesis import plane_id
 from moot_protocol.kinds import CHARTER_KINDS, Role
 from moot_testkit.feeds import START_MS, FeedWriter, Town, note, signer, stripped
+from moot_testkit.settlement import allows, settle
 from moot_testkit.settling import TOWN, branches, held, of
 
 
@@ -171,21 +172,21 @@ def test_withheld_values_change_nothing_about_acceptance() -> None:
 def test_a_role_allows_what_its_fields_ask_for() -> None:
     feeds = {role: TOWN.replica(role, role) for role in Role}
     found = {role: of(feed.author, feed, TOWN.charter) for role, feed in feeds.items()}
-    assert [found[role].allows("issue", "title") for role in Role] == [True, True, False]
-    assert [found[role].allows("role", "document") for role in Role] == [True, False, False]
-    assert all(found[role].allows("certificate", "certificate") for role in Role)
-    assert not any(found[role].allows(kind, kind) for role in Role for kind in CHARTER_KINDS)
+    assert [allows(found[role], "issue", "title") for role in Role] == [True, True, False]
+    assert [allows(found[role], "role", "document") for role in Role] == [True, False, False]
+    assert all(allows(found[role], "certificate", "certificate") for role in Role)
+    assert not any(allows(found[role], kind, kind) for role in Role for kind in CHARTER_KINDS)
 
 
 def test_charters_speak_of_membership_only() -> None:
     own = of(TOWN.key.public, TOWN.charter)
-    assert all(own.allows(kind, kind) for kind in CHARTER_KINDS)
-    assert not own.allows("issue", "title")
+    assert all(allows(own, kind, kind) for kind in CHARTER_KINDS)
+    assert not allows(own, "issue", "title")
 
 
 def test_nothing_is_allowed_to_those_that_are_unknown() -> None:
     one = TOWN.replica("one")
-    assert not of(one.author, one).allows("certificate", "certificate")
+    assert not allows(of(one.author, one), "certificate", "certificate")
 
 
 # -- Links -------------------------------------------------------------------------------------------------------

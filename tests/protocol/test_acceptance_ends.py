@@ -1,12 +1,13 @@
 """The rules of acceptance about ends and charters, each by an example."""
 
-from moot_protocol.acceptance import Reason, settle
+from moot_protocol.acceptance import Reason
 from moot_protocol.batch import ZEROS
 from moot_protocol.charter import End, certificate_draft, end_draft, genesis_draft
 from moot_protocol.event import Draft, Write
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_testkit.feeds import FeedWriter, Town, dot_of, note, seed, stripped
+from moot_testkit.settlement import settle
 from moot_testkit.settling import branches, held, of
 
 

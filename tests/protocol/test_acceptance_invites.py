@@ -2,13 +2,14 @@
 
 import pytest
 
-from moot_protocol.acceptance import FeedKind, Reason, settle
+from moot_protocol.acceptance import FeedKind, Reason
 from moot_protocol.batch import ZEROS
 from moot_protocol.charter import CLOSE, certificate_draft
 from moot_protocol.event import Draft, Write
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_testkit.feeds import Town, dot_of, note, signer, stripped
+from moot_testkit.settlement import allows, settle
 from moot_testkit.settling import held, of
 
 
@@ -90,7 +91,7 @@ def test_the_role_is_the_least_of_the_invite_s_and_the_certificate_s(
     found = of(guest.author, guest, town.charter)
     assert found.role is effective
     assert found.n == (1 if effective is Role.READER else 2)
-    assert not found.allows("role", "document")
+    assert not allows(found, "role", "document")
 
 
 def test_an_invite_that_would_let_in_an_admin_is_void() -> None:

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol.acceptance import Settlement, settle
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.kinds import Role
 from moot_testkit import laws
 from moot_testkit.feeds import FeedWriter, Town, note, signer, stripped
 from moot_testkit.held import HeldBatches
 from moot_testkit.naive_acceptance import NaiveAcceptance
+from moot_testkit.settlement import Settlement, settle
 from moot_testkit.worlds import Held, held_of, worlds
 
 

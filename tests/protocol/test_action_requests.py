@@ -3,12 +3,7 @@
 import msgspec
 import pytest
 
-from moot_protocol.action_requests import ACTION_REQUESTS, Graph, SetState
-from moot_protocol.methods import REQUESTS
-
-
-def test_each_is_among_the_requests_that_the_daemon_knows() -> None:
-    assert all(REQUESTS[request.method] is request for request in ACTION_REQUESTS)
+from moot_protocol.action_requests import Graph, SetState
 
 
 def test_they_come_back_from_the_wire_as_they_went() -> None:

@@ -4,12 +4,7 @@ import msgspec
 import pytest
 
 from moot_protocol.document_requests import DOCUMENT_REQUESTS, NewDocument, PublishDocument
-from moot_protocol.methods import REQUESTS
 from moot_protocol.request_base import Mutation
-
-
-def test_each_is_among_the_requests_that_the_daemon_knows() -> None:
-    assert all(REQUESTS[request.method] is request for request in DOCUMENT_REQUESTS)
 
 
 def test_those_that_write_say_who_acts_and_on_which_plane() -> None:

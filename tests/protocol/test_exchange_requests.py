@@ -3,12 +3,7 @@
 import msgspec
 import pytest
 
-from moot_protocol.exchange_requests import EXCHANGE_REQUESTS, AddRemote, Join, RemoteOptions
-from moot_protocol.methods import REQUESTS
-
-
-def test_each_is_among_the_requests_that_the_daemon_knows() -> None:
-    assert all(REQUESTS[request.method] is request for request in EXCHANGE_REQUESTS)
+from moot_protocol.exchange_requests import AddRemote, Join, RemoteOptions
 
 
 def test_they_come_back_from_the_wire_as_they_went() -> None:

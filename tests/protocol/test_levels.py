@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol.acceptance import Settlement, settle
 from moot_protocol.levels import Readings
 from moot_testkit.held import HeldBatches
 from moot_testkit.naive_acceptance import NaiveAcceptance
+from moot_testkit.settlement import Settlement, settle
 from moot_testkit.town_worlds import town_worlds
 from moot_testkit.worlds import Held, World, held_of
 

@@ -9,6 +9,7 @@ import asyncio
 import os
 from asyncio import AbstractEventLoop, TaskGroup, TimerHandle, Transport
 from collections import deque
+from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, Protocol, cast
@@ -21,7 +22,7 @@ from moot_protocol.request_base import Request
 from mootd.control.hosting import ConsoleChannel, HostedTerminal, WaitingRoom
 from mootd.control.places import busy, make_room, peer_uid
 from mootd.control.ports import ConsoleHost, Dispatcher, Gate, Observer, Settings
-from mootd.control.work import Work, nothing, took_too_long
+from mootd.control.work import Work, answer_frame, nothing, took_too_long
 
 BURST: Final = 32
 """Requests of one client begun before the loop turns to others."""
@@ -71,6 +72,8 @@ class Connection(asyncio.Protocol):
         """The client's user id, where the system can tell."""
         self._asker: Asker | None = None
         """Who the client is, where its requests have to be admitted."""
+        self._effects: Collection[str] = ()
+        """What it says that it carries out, of what not every client does."""
         self._asked = False
         """Whether a request was begun."""
         self._closed = False
@@ -243,7 +246,7 @@ class Connection(asyncio.Protocol):
         _cancel(self._patience)
         self._greeted = True
         self._write(rpc.hello_frame(self._hub.settings.version, os.getpid()))
-        rpc.decode_hello(payload)
+        self._effects = rpc.decode_hello(payload).effects
 
     def _be_patient(self) -> None:
         _cancel(self._patience)
@@ -394,7 +397,7 @@ class Connection(asyncio.Protocol):
     # -- Answers ---------------------------------------------------------------------------------------------------
     def _answer(self, work: Work, result: Any) -> None:
         if self._is_open(work):
-            answer = rpc.result_frame(work.call.id, result)
+            answer = answer_frame(work.call.id, result)
             self._finish(work.call.id)
             self._write(answer)
 
@@ -451,7 +454,7 @@ class Connection(asyncio.Protocol):
         if not self._writable.is_set():
             channel.pause()
         channel.start()
-        thread = hub.threads.submit(self._run_console, work, HostedTerminal(facts, channel, self._asker))
+        thread = hub.threads.submit(self._run_console, work, HostedTerminal(facts, channel, self._asker, self._effects))
         hub.hosted.add(thread)
         thread.add_done_callback(self._thread_ended)
 

@@ -11,13 +11,13 @@ Invariants:
 
 import threading
 from asyncio import AbstractEventLoop, TimerHandle
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import CancelledError, Future
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from moot_protocol import rpc
 from moot_protocol.access import Asker
-from moot_protocol.effects import Effects, refusal
+from moot_protocol.effects import LATER, Effects, refusal
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import RPC_BUFFER_BYTES, RPC_CHUNK_BYTES
 
@@ -365,13 +365,29 @@ class HostedTerminal(Effects, Generic[F]):
         facts: what the client said of itself.
         channel: the way to it.
         asker: who the client is where access rules bind what it asks for; else None.
+        knows: the effects that the client says it knows of those that not every release does.
     """
 
-    def __init__(self, facts: F, channel: ConsoleChannel, asker: Asker | None = None) -> None:
-        super().__init__(channel.ask, channel.tell)
+    def __init__(self, facts: F, channel: ConsoleChannel, asker: Asker | None, knows: Collection[str]) -> None:
+        super().__init__(self._ask_known, channel.tell)
+        self._knows = knows
         self.asker = asker
         self._facts = facts
         self._channel = channel
+
+    def _ask_known(self, effect: str, *details: int | str | bytes) -> bytes:
+        """Have an effect done, if the client's release knows it: one that doesn't would end the command.
+
+        Raises:
+            RefusedError: `bad_version`, or as `ConsoleChannel.ask`.
+        """
+        if effect in LATER and effect not in self._knows:
+            raise RefusedError(
+                "this client is of an earlier release than the daemon and can't do all that the command needs",
+                code=Code.BAD_VERSION,
+                hint="upgrade it: install here what the daemon runs",
+            )
+        return self._channel.ask(effect, *details)
 
     @property
     def facts(self) -> F:

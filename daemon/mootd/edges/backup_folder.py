@@ -132,12 +132,14 @@ def growing(target: Path) -> Iterator[Path]:
 
 def _remove(folder: Path) -> None:
     """Remove a folder with all that is in it, as far as can be; `shutil` takes 1 MB of every daemon's memory."""
+    for at, folders, files in os.walk(folder, topdown=False):
+        for path in (Path(at, name) for name in (*files, *folders)):
+            with contextlib.suppress(OSError):  # what is stuck keeps nothing else: private keys are among it
+                if path.is_dir() and not path.is_symlink():
+                    path.rmdir()
+                else:
+                    path.unlink()
     with contextlib.suppress(OSError):
-        for path in sorted(folder.rglob("*"), reverse=True):
-            if path.is_dir() and not path.is_symlink():
-                path.rmdir()
-            else:
-                path.unlink()
         folder.rmdir()
 
 

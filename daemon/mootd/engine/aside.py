@@ -56,7 +56,7 @@ class AsideReader:
         """(first, id, row) of a feed's batches."""
         prefix = layout.feed_prefix(feed)
         for key, value in list(self._reader.scan(Table.ASIDE, prefix, layout.after(prefix))):
-            yield int.from_bytes(key[4:12], "big"), key[12:], decode_aside(value)
+            yield *layout.batch_place(key)[1:], decode_aside(value)
 
     def at(self, feed: int, first: int) -> Iterator[AsideRow]:
         """A feed's batches that begin at a number."""
@@ -139,7 +139,7 @@ class Aside(AsideReader):
             if packed is not None:
                 row = decode_aside(packed)
                 self._txn.put(Table.ASIDE, place, _encode(AsideRow(row.raw, False, row.was_accepted)))
-                found.append((int.from_bytes(place[:4], "big"), int.from_bytes(place[4:12], "big"), place[12:]))
+                found.append(layout.batch_place(place))
         return found
 
 

@@ -9,7 +9,6 @@ machine's key can sign another history from the beginning. Only a head that is k
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from moot_protocol import crypto, merkle
 from moot_protocol.access import acts_for
 from moot_protocol.batch import decode_header
 from moot_protocol.clock import to_ms
@@ -20,8 +19,9 @@ from moot_protocol.ids import entity_problem, key_text
 from moot_protocol.kinds import AUDIT, CHARTER
 from moot_protocol.limits import ACTOR_BYTES, AUDIT_DETAIL_CHARS
 from mootd.engine import layout
+from mootd.engine.batch_check import Stand, batch_problems
 from mootd.engine.entities import Entities
-from mootd.engine.log import FeedRow, PlaneRow, StoredBatch, StoredEvent, decode_feed, said_by, unpack_batch
+from mootd.engine.log import PlaneRow, StoredBatch, StoredEvent, decode_feed, said_by, unpack_batch
 from mootd.engine.state import State
 from mootd.engine.unit import Unit
 from mootd.store.port import Reader, Table
@@ -194,10 +194,10 @@ class Chain:
         for key, value in self._reader.scan(Table.BATCHES, layout.batch_key(number, place.n + 1), stop):
             if seen == STRETCH:
                 return Stretch(place, False, records, problems, heads)
-            first, seen = int.from_bytes(key[4:], "big"), seen + 1
+            (_, first, _), seen = layout.batch_place(key), seen + 1
             where = f"batch from event {first} on of {key_text(row.author)}"
             batch = unpack_batch(value)
-            found, wrong = self._read(number, row, first, batch)
+            found, wrong = self._read(Stand(number, first, row.author, self._planes[row.plane]), batch)
             wrong += _link_problems(batch, place)
             problems += [(where, problem) for problem in wrong]
             records += found
@@ -210,27 +210,17 @@ class Chain:
         following = Place(place.feed + 1, 0, bytes(32), place.records, place.batches)
         return Stretch(following, following.feed == len(self.feeds), records, problems, heads)
 
-    def _read(
-        self, number: int, row: FeedRow, first: int, batch: StoredBatch
-    ) -> tuple[list[dict[str, Any]], list[str]]:
+    def _read(self, stand: Stand, batch: StoredBatch) -> tuple[list[dict[str, Any]], list[str]]:
         """The records of a batch, and what is wrong with it by itself."""
-        wrong: list[str] = []
         try:
             header = decode_header(batch.header_bytes)
             events = self._log.events_of(batch)
             found = [record_of(each) for each in events if each.event.skeleton.kind == AUDIT]
         except MootError as error:
             return [], [error.message]
-        if not crypto.is_signed(row.author, batch.signature, crypto.BATCH_DOMAIN + batch.header_bytes):
-            wrong.append("its signature doesn't fit")
-        if (header.author, header.first, header.count) != (row.author, first, batch.accepted):
-            wrong.append("its header is another batch's")
-        if header.plane != self._planes[row.plane]:
-            wrong.append("it is of another plane")
-        if merkle.root([each.event.leaf for each in events]) != header.root:
-            wrong.append("its events are not those that were signed")
-        if [(each.feed, each.event.n) for each in events] != [(number, first + i) for i in range(batch.accepted)]:
-            wrong.append("its events are another's, or out of order")
+        wrong = list(batch_problems(stand, batch, header, events))
+        if batch.accepted != header.count:
+            wrong.append("its events are not as many as were signed")
         written_over = [each.event.skeleton.entity for each in events if _writes_over(each)]
         return found, wrong + [f"record {name} was written over" for name in written_over]
 

@@ -1,10 +1,10 @@
 """What an end drops: events that are held of a feed, would count no more once it ends, and are nowhere else.
 
 Invariant: a feed that is forked and not settled stands before its fork, so that an end there takes away for good what
-others had accepted; and so does an end before batches that only wait for their time. Who ends a feed is told before,
-of all that ends with it at once, whatever the reason: a machine is retired, a town removed or given a new key, a fork
-settled, a plane recovered. What was written anew under another key isn't dropped; nor is what would not count without
-the end either, a batch whose predecessor hasn't come or a machine that nobody let in.
+others had accepted; and so does an end before batches that only wait for their time. Who ends a feed is told before, of
+all that ends with it at once, whatever the reason: a machine is retired, a town removed or given a new key, a fork
+settled, a plane recovered. What was written anew under another key isn't dropped. Nor is what would not count even
+without the end: a batch whose predecessor hasn't come, a machine that nobody let in.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

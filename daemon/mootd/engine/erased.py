@@ -1,10 +1,10 @@
 """Which of a feed's values are erased, as the store keeps it.
 
 Invariant: META holds a key for each event of a feed that an erasure which counts names (`erasing.py` sees to that), and
-neither EVENTS nor ASIDE holds a value of such an event. Only a batch that would open another history of the feed keeps
-them: it holds a certificate, and whether it may ever count is told by all of its values being here. Of what only
-admins may write values are taken out where an admin named it: the key's value says so. A key that has opened a charter,
-too, keeps what doesn't count of it: in a charter every value has to be here.
+neither EVENTS nor ASIDE holds a value of such an event. One exception: a batch that opens another history of the feed
+keeps its values. It holds a certificate, and such a batch can count only while all its values are here. Of what only
+admins may write values are taken out where an admin named it: the key's value says so. A key that has also opened a
+charter keeps those batches of it that don't count: in a charter every value has to be here.
 """
 
 from collections.abc import Container, Iterable, Mapping

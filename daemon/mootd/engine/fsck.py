@@ -10,13 +10,13 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from moot_protocol import crypto, merkle
 from moot_protocol.batch import Header, decode_batch, decode_header
 from moot_protocol.codec import encode
 from moot_protocol.errors import MootError
 from moot_protocol.ids import key_text
 from mootd.engine import layout
 from mootd.engine.aside import AsideReader, decode_aside
+from mootd.engine.batch_check import NOT_SIGNED, Stand, batch_problems
 from mootd.engine.digest_check import sum_stretch
 from mootd.engine.entities import Entities
 from mootd.engine.erased import erased_in, is_named, lacks
@@ -81,7 +81,7 @@ class Checker:
         for key, value in self._entities.reader.scan(Table.BATCHES, after + b"\0"):
             if batches == STRETCH:
                 return after, batches, events, problems
-            feed, first = int.from_bytes(key[:4], "big"), int.from_bytes(key[4:], "big")
+            feed, first, _ = layout.batch_place(key)
             batch = unpack_batch(value)
             row = self._feeds.get(feed)
             where = f"batch from event {first} on of {key_text(row.author) if row else f'feed {feed}'}"
@@ -98,35 +98,27 @@ class Checker:
             return
         try:
             header = decode_header(batch.header_bytes)
-            stored = self._entities.log.events_of(batch)
+            events = self._entities.log.events_of(batch)
         except MootError as error:
             yield error.message
             return
-        if (header.author, header.first) != (row.author, first):
-            yield "its header is another batch's"
-        if row.plane not in self._planes or header.plane != self._planes[row.plane].id:
-            yield "it is of another plane"
-        if not crypto.is_signed(header.author, batch.signature, crypto.BATCH_DOMAIN + batch.header_bytes):
-            yield "its signature doesn't fit"
-        yield from self._accepted_problems(feed, row, header, batch)
-        if [(each.feed, each.event.n) for each in stored] != [(feed, first + i) for i in range(batch.accepted)]:
-            yield "its events are another's, or out of order"
+        plane = self._planes.get(row.plane)
+        stand = Stand(feed, first, row.author, b"" if plane is None else plane.id)
+        yield from batch_problems(stand, batch, header, events)
+        if batch.accepted != header.count:
+            yield from self._cut_problems(stand, batch, header, [each.event.leaf for each in events])
         yield from self._link_problems(feed, header)
 
-    def _accepted_problems(self, feed: int, row: FeedRow, header: Header, batch: StoredBatch) -> Iterator[str]:
-        leaves = [each.event.leaf for each in self._entities.log.events_of(batch)]
-        if batch.accepted == header.count:
-            if merkle.root(leaves) != header.root:
-                yield "its events are not those that were signed"
-            return
-        # A pin cuts it: then it is the feed's last, and the whole of it lies aside.
+    def _cut_problems(self, stand: Stand, batch: StoredBatch, header: Header, leaves: list[bytes]) -> Iterator[str]:
+        """What is wrong with a batch that a pin cuts: it is its feed's last, and the whole of it lies aside."""
+        feed, row = stand.feed, self._feeds[stand.feed]
         if not 0 < batch.accepted < header.count or header.first + batch.accepted - 1 != row.n:
             yield "it is not accepted as far as its feed is"
         whole = self._aside.get(feed, header.first, batch.id)
         if whole is None:
             yield "a pin cuts it, and the whole of it is missing"
         elif [event.leaf for event in self._aside.batch(whole).events[: batch.accepted]] != leaves:
-            yield "its events are not those that were signed"
+            yield NOT_SIGNED
 
     def _link_problems(self, feed: int, header: Header) -> Iterator[str]:
         if header.first == 1:
@@ -162,9 +154,9 @@ class Checker:
         return self._check(Table.ASIDE, after, STRETCH, self._aside_problems)
 
     def _aside_problems(self, key: bytes, value: bytes) -> Iterator[Problem]:
-        feed, first = int.from_bytes(key[:4], "big"), int.from_bytes(key[4:12], "big")
+        feed, first, batch_id = layout.batch_place(key)
         row = self._feeds.get(feed)
-        if problem := _aside_problem(b"" if row is None else row.author, first, key[12:], value):
+        if problem := _aside_problem(b"" if row is None else row.author, first, batch_id, value):
             whose = key_text(row.author) if row else f"feed {feed}"
             yield Problem(f"batch from event {first} on of {whose}, held aside", problem, _LOG_HINT)
 

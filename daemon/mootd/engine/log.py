@@ -196,10 +196,9 @@ def damaged(what: str) -> MootError:
 class LogReader:
     """Reads the log inside a transaction."""
 
-    __slots__ = ("_get", "_scan", "_txn")
+    __slots__ = ("_get", "_scan")
 
     def __init__(self, transaction: Reader) -> None:
-        self._txn = transaction
         self._get = transaction.get
         self._scan = transaction.scan
 
@@ -223,7 +222,7 @@ class LogReader:
             return None
         prefix = layout.feed_prefix(feed)
         for key, value in self._scan(Table.BATCHES, prefix, layout.batch_key(feed, n + 1), reverse=True):
-            first = int.from_bytes(key[4:], "big")
+            _, first, _ = layout.batch_place(key)
             batch = unpack_batch(value)
             return batch if n < first + batch.accepted else None
         return None
@@ -237,10 +236,8 @@ class LogReader:
     def batches(self, feed: int, first: int) -> "list[tuple[int, StoredBatch]]":
         """(first, batch) of a feed's accepted batches from a number on."""
         start, stop = layout.batch_key(feed, first), layout.after(layout.feed_prefix(feed))
-        return [
-            (int.from_bytes(key[4:], "big"), unpack_batch(value))
-            for key, value in self._scan(Table.BATCHES, start, stop)
-        ]
+        rows = self._scan(Table.BATCHES, start, stop)
+        return [(layout.batch_place(key)[1], unpack_batch(value)) for key, value in rows]
 
     def events_of(self, batch: StoredBatch) -> list[StoredEvent]:
         """The accepted events of a batch."""

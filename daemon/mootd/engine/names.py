@@ -19,6 +19,7 @@ from mootd.engine.layout import Views
 from mootd.engine.log import decode_project
 from mootd.engine.planes import kept_planes, labels_of, plane_meant
 from mootd.engine.record import decode_named
+from mootd.engine.text_keys import TEXT_KEY_BYTES
 from mootd.store.port import Reader, Table
 
 _SHOWN_CANDIDATES = 5
@@ -108,7 +109,7 @@ class Names:
 
     def aliased(self, typed: str) -> Iterator[Located]:
         """The issues that have this alias: one, unless two machines gave it at once."""
-        if len(typed.encode("utf-8", "surrogatepass")) <= layout.TEXT_KEY_BYTES:
+        if len(typed.encode("utf-8", "surrogatepass")) <= TEXT_KEY_BYTES:
             for plane in self._planes:
                 yield from self._with_alias(plane, layout.aliases_prefix(plane, typed) + b"\0")
 
@@ -130,7 +131,7 @@ class Names:
         """The issues whose ids or aliases begin so, each once."""
         found = {each.eid: each for each in self._shortly(typed)}
         size = len(typed.encode("utf-8", "surrogatepass"))
-        if len(typed.rpartition("-")[2]) >= SHORT_ID_CHARS and size <= layout.TEXT_KEY_BYTES:
+        if len(typed.rpartition("-")[2]) >= SHORT_ID_CHARS and size <= TEXT_KEY_BYTES:
             for plane in self._planes:
                 begun = self._with_alias(plane, layout.aliases_prefix(plane, typed))
                 found |= {each.eid: each for each in islice(begun, _SHOWN_CANDIDATES + 1)}

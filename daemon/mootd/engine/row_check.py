@@ -107,9 +107,9 @@ class RowCheck:
             leads = get(self._index, layout.edge_key(EDGE, *ends, edge_type)) is not None
             return "" if leads else "no such dependency is kept"
         if prefix == layout.STANDING:
-            return (
-                "" if 0 < int.from_bytes(key[1:], "big") < self._next_eid else "it is of no issue that was ever named"
-            )
+            at = number_in(key)
+            is_named = 0 < at < self._next_eid and key == layout.standing_key(at)
+            return "" if is_named else "it is of no issue that was ever named"
         eid = number_in(key)
         record, keys = self._listed(eid)
         if record is None:

@@ -1,7 +1,9 @@
-"""How long lines to one remote last: who uses the same key as another one gets and loses its line for ever.
+"""How long lines to one remote last.
+
+Two machines with the same key take the line from one another for ever; this slows that down.
 
 Invariant: a line that breaks at once makes the back-off before the next one longer, though that is let in each time;
-one that lasts ends that. Not the reason tells of it, which many brokers don't give when a line's name is taken over.
+one that lasts ends that. It is told by how short lines last: many brokers give no reason when a name is taken over.
 Lines that this side ends say nothing.
 """
 

@@ -86,8 +86,8 @@ class ExchangeView:
             "alarms": [
                 *_secret_alarms(row),
                 *_alarm_rows(progress.alarms),
-                *({"name": "", "kind": "problem", "detail": f"{words} ({count} times)"}
-                  for words, count in [*progress.problems.items(), *self._unopened(row, progress)]),
+                *({"name": "", "kind": "problem", "detail": words if count == 1 else f"{words} ({count:,} times)"}
+                  for words, count in self._left_out(row, progress)),
                 *({"name": plane, "kind": "problem", "detail": detail} for plane, detail in self._apart(progress)),
                 *({"name": plane, "kind": "breaks_off", "detail": f"{count:,} times in a row"}
                   for plane, count in self._breaking(progress)),
@@ -110,6 +110,15 @@ class ExchangeView:
         for number, count in progress.lines.breaking().items():
             if number in self._replica.planes:
                 yield self._replica.planes[number].name, count
+
+    def _left_out(self, row: RemoteRow, progress: Progress) -> Iterator[tuple[str, int]]:
+        """(why frames of a remote were left out, how many)."""
+        yield from [*progress.problems.items()]
+        if progress.dropped.foreign:
+            yield "a frame under a name that is none of Moot's", progress.dropped.foreign
+        if progress.dropped.too_large:
+            yield "a frame larger than any of Moot's", progress.dropped.too_large
+        yield from self._unopened(row, progress)
 
     def _unopened(self, row: RemoteRow, progress: Progress) -> Iterator[tuple[str, int]]:
         for each in islice(unopened(self._replica, self._reader, row, progress), MOST_PROBLEMS):

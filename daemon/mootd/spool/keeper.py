@@ -2,10 +2,10 @@
 
 Nothing here waits: `step` does what is due and says when it wants to be called again. The snapshot is written once
 nothing has changed for a moment, or after a while however much goes on, and doesn't take more than a twentieth of the
-time. Whoever has written through the spool reads there next, so after commands of its own it doesn't rest: it borrows
-the rest, a few times over, and pays it back by and by. So it does where something was erased, and doesn't wait until
-nothing changes: the snapshot goes on showing it until then. It is written anew now and then in any case, so that its
-age tells whether a daemon is there.
+time. Whoever has written through the spool reads there next, so after commands of its own it may take a fifth, and
+doesn't rest at once: it borrows the rest, a few times over, and pays it back by and by. So it does where something was
+erased, and doesn't wait until nothing changes: the snapshot goes on showing it until then. It is written anew now and
+then in any case, so that its age tells whether a daemon is there.
 """
 
 from pathlib import Path

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from moot_protocol.issue import CLOSED
 from moot_protocol.limits import SNAPSHOT_ISSUES
 from moot_protocol.listing import Filter, IssueDoc
@@ -25,7 +27,7 @@ def snapshot_body(replica: Replica, row: SpoolRow) -> bytes:
     with replica.read() as reader:
         snapshot = Snapshot(replica, reader, now_ms)
         read = READS
-        issues, not_closed = _issues(snapshot, wanted)
+        issues, totals = _issues(snapshot, wanted)
         blocked = read[Blocked](snapshot, Blocked(filter=wanted, limit=0)).issues
         return build_snapshot(
             Place(row.workspace, row.project, row.plane, now_ms, _is_shared(replica, reader, row)),
@@ -37,27 +39,28 @@ def snapshot_body(replica: Replica, row: SpoolRow) -> bytes:
                 read[Settings](snapshot, Settings(project=row.project, plane=row.plane)),
                 _lost(snapshot, row),
             ),
-            Totals(read[Count](snapshot, Count(filter=wanted))["total"], not_closed),
+            totals,
         )
 
 
-def _issues(snapshot: Snapshot, wanted: Filter) -> tuple[list[IssueDoc], int]:
-    """The issues in full, and how many aren't closed.
+def _issues(snapshot: Snapshot, wanted: Filter) -> tuple[list[IssueDoc], Totals]:
+    """The issues in full, and how many there are.
 
     Those not closed come first, by priority, then the latest closed, as many as a snapshot may hold.
     """
-    first = READS[ListIssues](snapshot, ListIssues(filter=wanted, limit=SNAPSHOT_ISSUES))
-    names = [issue["id"] for issue in first.issues]
-    not_closed = len(names)
-    if first.truncated:
-        not_closed = READS[Count](snapshot, Count(filter=wanted, all=False))["total"]
-    left = SNAPSHOT_ISSUES - len(names)
-    if left > 0:
-        closed = Filter(projects=wanted.projects, plane=wanted.plane, statuses=(CLOSED,))
-        page = READS[ListIssues](snapshot, ListIssues(filter=closed, sort="closed", limit=left))
-        names += [issue["id"] for issue in page.issues]
+    counted = READS[Count](snapshot, Count(filter=wanted, by="status"))
+    numbers = {row["group"]: row["count"] for row in counted["groups"]}
+    total, closed = counted["total"], numbers.pop(CLOSED, 0)
+    names: list[str] = []
+    # Statuses are named: a list leaves out what a project counts as done or frozen, where none is.
+    for statuses, sort in ((tuple(numbers), "priority"), ((CLOSED,), "closed")):
+        left = SNAPSHOT_ISSUES - len(names)
+        if statuses and left > 0:
+            of_these = replace(wanted, statuses=statuses)
+            page = READS[ListIssues](snapshot, ListIssues(filter=of_these, sort=sort, limit=left))
+            names += [issue["id"] for issue in page.issues]
     found: list[IssueDoc] = READS[Show](snapshot, Show(ids=tuple(names)))
-    return found, not_closed
+    return found, Totals(total, total - closed)
 
 
 def _lost(snapshot: Snapshot, row: SpoolRow) -> Iterator[tuple[str, str, str]]:

@@ -7,6 +7,7 @@ import pytest
 
 from moot_protocol import limits, rpc
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.listing import Page
 from moot_protocol.requests import Close, Show
 from moot_testkit.control import Daemon, error_of, raw_client, until
 from mootd.control.ports import Answered
@@ -125,3 +126,14 @@ def test_a_client_that_reads_slowly_gets_its_answer_when_it_has_read(daemon: Dae
         held.answer(["the second"])
         assert client.receive()["result"] == filling
         assert client.receive() == {"id": 2, "result": ["the second"]}
+
+
+def test_a_list_that_fits_no_frame_is_answered_with_how_many_issues_would(daemon: Daemon, held: Held) -> None:
+    issues = [{"id": f"mt-{number}", "title": "x" * 100_000} for number in range(100)]
+    with raw_client(daemon) as client:
+        client.call(1, "show", SHOW)
+        until(lambda: held.begun == 1)
+        held.answer(Page(issues=issues, total=100, truncated=False))
+        message = client.receive()
+        assert error_of(message) == (1, "limit")
+        assert message["error"]["message"].startswith("100 issues don't fit one answer")

@@ -1,8 +1,9 @@
 """Hosted commands: what reaches the client, in which order, and what happens when it goes away."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -286,6 +287,27 @@ def test_a_files_permissions_are_told_or_the_clients_reason(daemon: Daemon) -> N
     assert (seen, came_to) == ([["mode", "f"]], [0o755])
     _, came_to = outcome(daemon, lambda t: t.file_mode("f"), ("fail", b"f: no such file"))
     assert came_to == [(Code.INVALID, "f: no such file")]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [lambda t: t.names_in("d"), lambda t: t.file_mode("f"), lambda t: t.remove_file("f")],
+    ids=["names_in", "file_mode", "remove_file"],
+)
+def test_what_a_client_of_an_earlier_release_does_not_know_is_not_asked_of_it_and_the_command_may_do_without(
+    daemon: Daemon, command: Callable[[Shell], object]
+) -> None:
+    def do_without(terminal: Shell) -> int:
+        with pytest.raises(RefusedError, match="this client is of an earlier release than the daemon") as refused:
+            command(terminal)
+        assert refused.value.code is Code.BAD_VERSION
+        return 3
+
+    daemon.commands.command = do_without
+    with closing(RawClient(daemon.path, rpc.hello_frame("an earlier one"))) as client:
+        client.receive()
+        client.run()
+        assert client.receive() == [1, "exit", 3]
 
 
 def test_edited_text_comes_back(daemon: Daemon) -> None:

@@ -164,8 +164,9 @@ def test_any_text_is_looked_at_without_a_failure(address: str) -> None:
 
 
 def test_an_address_of_any_length_is_looked_at_in_time() -> None:
+    # A search that takes the square of the length takes many minutes for these, and the test's own time runs out.
     for part in ("a", ":", "@", "a@", "a:", "a.", "a@b.", "aB1", "eyJ", "%", "ghp_", "-", "a" * 19 + "-"):
-        secret_in("https://" + part * 20_000)
-        secret_in("mqtt://" + part * 20_000)
-        secret_in("a:" + part * 20_000)
-        secret_in(part * 20_000)
+        secret_in("https://" + part * 200_000)
+        secret_in("mqtt://" + part * 200_000)
+        secret_in("a:" + part * 200_000)
+        secret_in(part * 200_000)

@@ -114,6 +114,33 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("stuck", ["a", "keys/town.key", "z"])
+def test_what_cannot_be_removed_keeps_nothing_else_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stuck: str
+) -> None:
+    unlink = Path.unlink
+    names = ["a", "keys/replica.key", "keys/town.key", "log/data.mdb", "z"]
+
+    def fail() -> None:
+        with growing(tmp_path / "copy") as grown:
+            for name in names:
+                (grown / name).parent.mkdir(exist_ok=True)
+                (grown / name).touch()
+            (grown / "link").symlink_to(tmp_path)
+            kept = grown / stuck
+            monkeypatch.setattr(Path, "unlink", lambda path: fail_at(path, kept))
+            raise ValueError
+
+    def fail_at(path: Path, kept: Path) -> None:
+        if path == kept:
+            raise PermissionError(1, "stuck", str(path))
+        unlink(path)
+
+    with pytest.raises(ValueError):  # noqa: PT011 - the very one
+        fail()
+    assert [path.name for path in tmp_path.rglob("*") if not path.is_dir()] == [Path(stuck).name]
+
+
 def test_what_somebody_put_there_meanwhile_stays(tmp_path: Path) -> None:
     def make() -> None:
         with growing(tmp_path / "copy"):

@@ -13,7 +13,7 @@ from moot_testkit.engine import START_MS, Desk
 from mootd.engine import audit, layout
 from mootd.engine.audit import Chain, Entry, Place, Stretch, note
 from mootd.engine.editor import Editor
-from mootd.engine.log import decode_feed, pack_event, unpack_batch
+from mootd.engine.log import decode_feed, pack_batch, pack_event, unpack_batch
 from mootd.engine.rotating import new_key, rotate_town
 from mootd.engine.state import REPLICA_KEY
 from mootd.store.port import Table
@@ -154,6 +154,18 @@ def test_a_flipped_bit_in_a_record_is_noticed(desk: Desk, at: int) -> None:
 def test_a_flipped_bit_in_a_signed_batch_is_noticed(desk: Desk, at: int) -> None:
     _flip(desk, Table.BATCHES, lambda key: key == layout.batch_key(feed(desk), 3), at)
     assert problems(desk)
+
+
+def test_a_batch_whose_end_was_cut_off_is_noticed(desk: Desk) -> None:
+    with desk.replica.transaction() as unit:
+        for name in ("one", "two"):
+            assert note(unit, Entry("deleted", "alice", "delete", name, "done"))
+    assert not problems(desk)
+    last = max(key for key in desk.rows(Table.BATCHES) if key.startswith(layout.feed_prefix(feed(desk))))
+    batch = unpack_batch(desk.rows(Table.BATCHES)[last])
+    assert batch.accepted == 2
+    desk.put(Table.BATCHES, last, pack_batch(batch.header_bytes, batch.signature, batch.arrival, 1))
+    assert "its events are not as many as were signed" in problems(desk)
 
 
 def test_a_batch_that_was_taken_out_is_noticed_wherever_it_stood(desk: Desk) -> None:

@@ -28,7 +28,7 @@ from moot_testkit.tables import put, rows, tables
 from moot_testkit.town import Member, make_town
 from mootd.engine import layout
 from mootd.engine.fsck import STRETCH, Problem
-from mootd.engine.log import pack_event, unpack_event
+from mootd.engine.log import pack_batch, pack_event, unpack_batch, unpack_event
 from mootd.engine.membership import end_replica
 from mootd.engine.rebuild import Rebuild
 from mootd.engine.record import decode_record, encode_record
@@ -180,7 +180,7 @@ def test_a_feed_whose_row_names_another_plane_is_found() -> None:
     )
 
 
-def test_a_feed_that_a_pin_cuts_inside_a_batch_is_sound() -> None:
+def test_a_feed_that_a_pin_cuts_inside_a_batch_is_sound_as_long_as_the_whole_of_it_lies_aside() -> None:
     founder, member = make_town(2)
 
     def two(unit: Unit) -> None:
@@ -191,6 +191,20 @@ def test_a_feed_that_a_pin_cuts_inside_a_batch_is_sound() -> None:
     founder.take(*member.batches())
     founder.commit(lambda unit: end_replica(unit, LEDGER, member.id, 2))
     assert fsck_problems(founder) == []
+    ((key, value),) = rows(founder.replica, Table.ASIDE).items()
+    with founder.store.write() as writer:
+        writer.delete(Table.ASIDE, key)
+    assert [each.problem for each in fsck_problems(founder)] == ["a pin cuts it, and the whole of it is missing"]
+    put(founder.store, Table.ASIDE, key, value)
+    ((batch_key, packed),) = [
+        (key, packed)
+        for key, packed in rows(founder.replica, Table.BATCHES).items()
+        if unpack_batch(packed).accepted != unpack_batch(packed).header.count
+    ]
+    batch = unpack_batch(packed)
+    none = pack_batch(batch.header_bytes, batch.signature, batch.arrival, batch.accepted - 1)
+    put(founder.store, Table.BATCHES, batch_key, none)
+    assert "it is not accepted as far as its feed is" in [each.problem for each in fsck_problems(founder)]
 
 
 def test_a_long_log_is_checked_in_stretches() -> None:
@@ -231,6 +245,8 @@ def test_a_key_of_the_index_that_stands_for_nothing_can_be_rebuilt() -> None:
     (found,) = fsck_problems(member)
     assert found.where.startswith("key 77")
     assert "rebuild" in found.hint
+    put(member.store, Table.INDEX_0, layout.STANDING + b"x" + issue_key(member), b"")  # though it ends in one's number
+    assert [each.problem for each in fsck_problems(member)] == ["it is of no issue that was ever named"] * 2
 
 
 # -- What is erased ------------------------------------------------------------------------------------------------

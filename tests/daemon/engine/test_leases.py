@@ -18,7 +18,7 @@ from moot_testkit.feeds import seed
 from moot_testkit.town import Member
 from mootd.edges.clock import ManualClock
 from mootd.edges.entropy import SeededEntropy
-from mootd.engine import layout, leases
+from mootd.engine import layout, leases, recovering
 from mootd.engine.editor import Editor
 from mootd.engine.leases import Held, LeaseView, acquire, fenced, release, renew, view_in
 from mootd.engine.log import FeedRow
@@ -335,6 +335,20 @@ def test_a_recovered_town_s_epochs_go_on_and_what_a_thief_holds_it_holds_until_t
     assert took(bob) == Token(4, bob.id)
     meet(plane, ada, bob)
     assert seen(ada).token == seen(bob).token
+
+
+def test_the_epochs_of_another_town_go_on_that_a_release_recovered_which_did_not_say_in_whose_place_that_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plane, (ada, bea) = federation(Role.ADMIN)
+    further = machine(bea, plane, ada)
+    assert town_key(ada) < town_key(bea)  # so that the founder's key stands first
+    for epoch in (1, 2):
+        took(further)
+        gave_back(further, epoch)
+    monkeypatch.setattr(recovering, "_in_order", lambda unit, plane, removed: sorted(removed))
+    recovers(further, plane)
+    assert took(further) == Token(3, further.id)
 
 
 def test_what_a_thief_claims_once_it_is_shut_out_counts_nowhere() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol.acceptance import Accepted, Settlement, settle, settle_author
+from moot_protocol.acceptance import Accepted, settle_author
 from moot_protocol.batch import ZEROS, Batch, decode_batch
 from moot_protocol.branches import Feeds
 from moot_protocol.charter import is_void
@@ -26,6 +26,7 @@ from moot_testkit.erasing import absent_at, erasing, of, told, two_feeds
 from moot_testkit.erasing import check as check_erased
 from moot_testkit.feeds import FeedWriter, Town, dot_of, live_digest, note, stripped, wire
 from moot_testkit.held import HeldBatches
+from moot_testkit.settlement import Settlement, allows, settle
 from moot_testkit.town_worlds import town_worlds
 from moot_testkit.worlds import World, held_of, worlds
 from mootd.engine import receive as receiving
@@ -52,7 +53,7 @@ def counts(settlement: Settlement, placed: Placed) -> bool:
     skeleton = placed.event.skeleton
     if skeleton.kind in CHARTER_KINDS and is_void(placed.event):
         return False
-    return settlement.accepted[placed.author].allows(skeleton.kind, skeleton.changes[0].key)
+    return allows(settlement.accepted[placed.author], skeleton.kind, skeleton.changes[0].key)
 
 
 def check(desk: Desk, town: Town, batches: Iterable[Batch]) -> None:

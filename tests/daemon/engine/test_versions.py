@@ -1,7 +1,12 @@
 """What each replica runs: told once for each version, by itself alone, where it may write."""
 
-import pytest
+from collections.abc import Callable
+from typing import TypeVar
 
+import pytest
+from msgspec.structs import replace
+
+from moot_protocol.acceptance import Reason
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import REPLICA, Role
 from moot_testkit.carrying import founder, plane_of
@@ -11,6 +16,8 @@ from mootd.engine.editor import Editor
 from mootd.engine.unit import Unit
 from mootd.engine.versions import tell_version, versions_of
 from mootd.service.snapshot import Snapshot
+
+R = TypeVar("R")
 
 
 def tell(member: Member, plane: bytes, version: str) -> int:
@@ -74,6 +81,23 @@ def test_who_may_only_read_says_nothing() -> None:
     plane, (one, two) = federation(Role.READER)
     assert tell(two, plane, "1.0") == 0
     assert told(one, plane) == {}
+
+
+def test_a_machine_whose_feed_is_forked_or_ended_does_not_even_try() -> None:
+    one = founder("one")
+    plane = plane_of(one, one.ledger.id).number
+    number = one.replica.feed_numbers[plane, one.id]
+    plain = one.replica.feeds[number]
+    for row, may_write in ((replace(plain, forked_at=1), 0), (replace(plain, reason=Reason.ENDED), 0), (plain, 1)):
+        tries = list[object]()
+
+        def commit(work: Callable[[Unit], R], tries: list[object] = tries) -> R:
+            tries.append(work)
+            return one.commit(work)
+
+        one.replica.feeds[number] = row
+        tell_version(one.replica, plane, commit, "1.0")
+        assert len(tries) == may_write
 
 
 def test_a_machine_that_refuses_to_write_says_it_another_time() -> None:

@@ -13,13 +13,13 @@ from mootd.engine.removing import retire
 DAYS_MS = 5 * 24 * 3_600_000
 
 
-def hurried() -> tuple[Member, Member]:
+def hurried(batches: int = 2) -> tuple[Member, Member]:
     """A founder, and a machine of its town whose clock was days ahead while it wrote, and is right again."""
     one = founder("one")
     two = machine(one, one.ledger.id)
     two.clock.advance(DAYS_MS)
-    create(two, "ahead")
-    create(two, "ahead too")
+    for number in range(batches):
+        create(two, f"ahead {number}")
     two.clock.set_wall(two.clock.now_ms() - DAYS_MS)
     send(two, one)
     return one, two
@@ -47,12 +47,19 @@ def test_others_say_whose_batches_wait_and_until_when() -> None:
     one, two = hurried()
     (alarm,) = alarms(one, "parked")
     assert alarm["message"].startswith(f"2 batches of {key_text(two.id)} on plane ledger are dated ahead")
-    assert f"from {shown_minute(due_ms(two.replica.clock.last))} on" in alarm["message"]
+    assert alarm["message"].endswith(f"and count here from {shown_minute(due_ms(two.replica.clock.last))} on")
     assert alarms(one, "clock_ahead") == []
     one.clock.advance(DAYS_MS)
     with one.replica.transaction():
         pass
     assert alarms(one, "parked") == []
+
+
+def test_a_single_batch_that_waits_is_told_in_the_singular() -> None:
+    one, two = hurried(1)
+    (alarm,) = alarms(one, "parked")
+    assert alarm["message"].startswith(f"1 batch of {key_text(two.id)} on plane ledger is dated ahead")
+    assert ", and counts here from " in alarm["message"]
 
 
 def test_batches_that_an_end_left_out_are_awaited_by_nobody() -> None:

@@ -40,7 +40,7 @@ from mootd.engine.outbox import Outbox, OutFrame
 from mootd.engine.reached import note_reached
 from mootd.exchange.progress import MOST_PROBLEMS, Progress
 from mootd.exchange.steadiness import MANY
-from mootd.remotes import Alarm, RefAlarm
+from mootd.remotes import Alarm, Dropped, RefAlarm
 from mootd.service import exchange_reads
 from mootd.service.exchange_reads import EXCHANGE_READS, MOST_ALARMS, ExchangeView, queue_alarms, remote_checks
 
@@ -111,14 +111,14 @@ def test_a_remote_is_shown_without_credentials_and_with_the_modes_of_planes_that
 
 
 def test_how_the_exchange_goes_is_told_in_words() -> None:
-    api = make_api()
-    add(api)
+    add(api := make_api())
     progress = Progress()
     progress.state = "waiting"
     progress.error = RefusedError("no route", code=Code.UNREACHABLE, hint="look at the cable")
     progress.last_ok_ms, progress.failing_ms, progress.next_try_ms = 5, 7, 9
     progress.alarms = [Alarm("refs/moot/x", RefAlarm.FOREIGN, "not ours")]
     progress.note_problems([RefusedError("a bad frame"), RefusedError("a bad frame")])
+    progress.note_dropped(Dropped(foreign=3, too_large=1, overflowed=7))
     progress.apart = {api.member.ledger.number: {b"k" * 32}, 99: {b"k" * 32}}
     (shown,) = view_of(api.member, Remotes(), progress)
     assert (shown["state"], shown["error"]) == ("waiting", "no route (look at the cable)")
@@ -126,6 +126,8 @@ def test_how_the_exchange_goes_is_told_in_words() -> None:
     assert shown["alarms"] == [
         {"name": "refs/moot/x", "kind": "foreign", "detail": "not ours"},
         {"name": "", "kind": "problem", "detail": "invalid: a bad frame (2 times)"},
+        {"name": "", "kind": "problem", "detail": "a frame under a name that is none of Moot's (3 times)"},
+        {"name": "", "kind": "problem", "detail": "a frame larger than any of Moot's"},
         {"name": "ledger", "kind": "problem", "detail": f"{key_text(b'k' * 32)} {APART}"},
     ]
 

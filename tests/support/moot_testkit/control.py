@@ -17,6 +17,7 @@ import msgspec
 
 from moot.console.terminal import Facts
 from moot_protocol import rpc
+from moot_protocol.effects import LATER
 from moot_protocol.machine_requests import Ping
 from moot_protocol.request_base import Request
 from moot_testkit.terminal import FACTS
@@ -178,7 +179,7 @@ class RawClient:
         self.socket.connect(str(path))
         self._splitter = rpc.FrameSplitter()
         self._frames: list[bytes] = []
-        self.send(rpc.hello_frame("test") if greeting is None else greeting)
+        self.send(rpc.hello_frame("test", effects=LATER) if greeting is None else greeting)
 
     def send(self, data: bytes) -> None:
         """Send bytes. To a daemon that has closed they are lost; what it said before can still be received."""

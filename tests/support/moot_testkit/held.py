@@ -9,13 +9,13 @@ from typing import Final
 
 import msgspec
 
-from moot_protocol.acceptance import Settlement
 from moot_protocol.batch import Batch, Header
 from moot_protocol.branches import BatchRef, Opening, follows, needs_values
 from moot_protocol.charter import OPENS_CHARTER
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.event import Event
 from moot_protocol.fold import Placed, placed_in
+from moot_testkit.settlement import Settlement
 
 
 class _Feed:

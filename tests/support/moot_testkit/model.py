@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from moot_protocol.acceptance import Accepted, FeedKind, settle
+from moot_protocol.acceptance import Accepted, FeedKind
 from moot_protocol.batch import Batch, decode_header
 from moot_protocol.charter import is_void
 from moot_protocol.clock import is_ahead
@@ -24,6 +24,7 @@ from moot_protocol.register import MISSING, Sibling
 from moot_testkit.entity_map import KeyHistory
 from moot_testkit.held import HeldBatches
 from moot_testkit.naive_erasure import Name, Speaker, erased_by, name_of, without_values
+from moot_testkit.settlement import allows, settle
 from moot_testkit.settling import frontier_of
 
 EXCLUDED_TYPES = {"merge-request", "gate", "molecule", "message", "agent", "role", "rig"}
@@ -74,7 +75,7 @@ class Expected(NamedTuple):
             skeleton = placed.event.skeleton
             if (skeleton.kind, skeleton.entity) == (kind, entity) and self._counts(placed):
                 for change in skeleton.changes:
-                    if change.key == key and self.accepted[placed.author].allows(kind, key):
+                    if change.key == key and allows(self.accepted[placed.author], kind, key):
                         named |= {(placed.authors[index], n, leaf8) for index, n, leaf8 in change.over}
         return named
 
@@ -131,7 +132,7 @@ def counts(author: Accepted, event: Event) -> bool:
     """Whether an accepted event may say anything: charters speak of membership only, and nobody else does."""
     kind = event.skeleton.kind
     if author.kind is FeedKind.CHARTER:
-        return author.allows(kind, kind) and not is_void(event)
+        return allows(author, kind, kind) and not is_void(event)
     return kind not in CHARTER_KINDS and (author.role is not Role.READER or kind == CERTIFICATE)
 
 
@@ -155,7 +156,7 @@ def _entity(accepted: dict[bytes, Accepted], kind: str, events: list[Placed]) ->
         values = iter(event.values() or ())
         for change in event.skeleton.changes:
             value = MISSING if change.removes else next(values, MISSING)
-            if not accepted[author].allows(kind, change.key):
+            if not allows(accepted[author], kind, change.key):
                 continue
             names = [(authors[index], n, leaf8) for index, n, leaf8 in change.over]
             named.setdefault(change.key, set()).update(names)

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 
-from moot_protocol.acceptance import Accepted, settle
+from moot_protocol.acceptance import Accepted
 from moot_protocol.batch import Batch
 from moot_protocol.frontier import Entry, Frontier
 from moot_testkit.feeds import FeedWriter, Town, note
 from moot_testkit.held import HeldBatches
+from moot_testkit.settlement import settle
 
 TOWN = Town()
 """A town for tests that write nothing into its charter."""

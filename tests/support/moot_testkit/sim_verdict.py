@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 
-from moot_protocol.acceptance import FeedKind, settle
+from moot_protocol.acceptance import FeedKind
 from moot_protocol.batch import ZEROS, Batch
 from moot_testkit import laws, laws_of_erasure, model
 from moot_testkit.held import HeldBatches
@@ -10,6 +10,7 @@ from moot_testkit.hostile import Hostile
 from moot_testkit.model import Expected, Issue
 from moot_testkit.naive_acceptance import NaiveAcceptance
 from moot_testkit.naive_erasure import names_of
+from moot_testkit.settlement import settle
 from moot_testkit.sim_node import Node, World
 from moot_testkit.town import Member
 

@@ -119,6 +119,8 @@ class RecordingTerminal:
         if exclusive and path in self.files:
             raise RefusedError(f"{path}: it exists already", code=Code.EXISTS)
         folder = posixpath.dirname(path)
+        if folder in self.files:
+            raise RefusedError(f"{folder}: it is no folder")
         if folder in self.missing_folders and not parents:
             raise RefusedError(f"{folder}: there is no such folder", code=Code.NOT_FOUND)
         self.files[path] = b"".join(chunks)

@@ -177,9 +177,9 @@ class Api:
         """Whether something asked the daemon to end."""
         data = folder or Path(tempfile.gettempdir())
         places = Places(data, data / "config.toml", data / "state", data / "run")
-        machine = Machine(places, member.clock, member.entropy, self._stop)
+        self.machine = Machine(places, member.clock, member.entropy, self._stop)
         writer = cast("Writer[Unit]", _Writer(member))
-        self._service = Service(member.replica, writer, machine, cast("Executor", None))
+        self._service = Service(member.replica, writer, self.machine, cast("Executor", None))
 
     def _stop(self) -> None:
         self.stopped = True

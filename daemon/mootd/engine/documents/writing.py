@@ -27,7 +27,7 @@ from moot_protocol.formula import BUMPS, bumped, with_version
 from moot_protocol.ids import key_from_text
 from moot_protocol.kinds import Role, field_of
 from moot_protocol.picks import picked
-from moot_protocol.semver import Precedence, precedence
+from moot_protocol.semver import UNVERSIONED, Precedence, precedence
 from mootd.engine.documents.addressing import find_document, meant_version, plane_for
 from mootd.engine.documents.adopted import (
     ADOPTION,
@@ -142,11 +142,8 @@ def _with_free_version(document: Document, content: Content, text: str, bump: st
     raise RefusedError(f"version {version} is below {highest.version}, the highest of {document.id}")
 
 
-_LOWEST: Precedence = (-1, 0, 0, False, ())
-
-
 def _place(version: str) -> Precedence:
-    return precedence(version) or _LOWEST
+    return precedence(version) or UNVERSIONED
 
 
 def _write(

@@ -16,7 +16,7 @@ from moot_protocol.event import Draft, Write
 from moot_protocol.issue import facts, project_of
 from moot_protocol.kinds import ISSUE
 from moot_protocol.line_problem import LineProblem
-from moot_protocol.transfer_requests import ImportEdits
+from moot_protocol.transfer_requests import EDIT_COUNTS, ImportEdits
 from mootd.engine.entities import Entities
 from mootd.engine.issues.editor import append
 from mootd.engine.issues.importing import MAY_BE_ERASED, Importer, Parsed, failing_as_a_whole, refused
@@ -24,7 +24,6 @@ from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.issues.reading import Issues
 from mootd.engine.record import Record
 
-_COUNTS: Final = ("created", "updated", "deleted", "missing", "unchanged", "skipped")
 _MISSING: Final = "not in the file any more; left alone here"
 _DELETED_HERE: Final = "deleted here; what changed in its line stays in its record"
 _GONE: Final = with_seen(["", "gone from the file", None], TO_BE_SEEN)
@@ -68,7 +67,7 @@ class _Edits:
         self._problems += imported.pop("problems")
         self._counts.update(imported)
         self._problems.sort(key=lambda problem: ("base" not in problem, problem["line"]))
-        return {**{name: self._counts[name] for name in _COUNTS}, "problems": self._problems}
+        return {**{name: self._counts[name] for name in EDIT_COUNTS}, "problems": self._problems}
 
     def _parsed(self, pair: LinePair) -> tuple[ImportedIssue | None, ImportedIssue | None]:
         base = parse_line(pair.base, pair.base_number)

@@ -6,14 +6,13 @@ from typing import Any, Final
 from moot_protocol.action_requests import EpicStatus, Graph
 from moot_protocol.edge_types import PARENT
 from moot_protocol.errors import RefusedError
-from moot_protocol.issue import CLOSED
 from moot_protocol.listing import Filter
 from mootd.engine.issues.candidates import Candidate
 from mootd.engine.issues.filters import tests_of
 from mootd.engine.issues.lists import Lists
 from mootd.engine.issues.sieve import sieve_of
 from mootd.engine.layout import BACK_EDGE, EDGE
-from mootd.engine.standing import BLOCKED
+from mootd.engine.standing import BLOCKED, CLOSED, EXISTS
 
 NODES: Final = 10_000
 """Issues in one graph; what is further away is left out, and the answer says so."""
@@ -73,6 +72,9 @@ class GraphLists(Lists):
 
     def epics(self, request: EpicStatus) -> list[dict[str, Any]]:
         """Epics not closed, by priority, and how far their children are."""
+        if request.ids:
+            named = self._matching((self._issues.names.resolve(typed)[1] for typed in request.ids), [])
+            return [self._epic(issue) for issue in named]
         wanted = Filter(projects=request.projects, types=("epic",))
         epics = self._matching(
             self._in_priority_order(wanted, closed=False),
@@ -82,11 +84,13 @@ class GraphLists(Lists):
         return [self._epic(epic) for epic in epics]
 
     def _epic(self, epic: Candidate) -> dict[str, Any]:
-        children = [each for each in self._matching(self._children(epic.eid), []) if not each.facts.is_deleted]
-        closed = sum(child.facts.status == CLOSED for child in children)
+        # Standings tell it without a look at the records: an epic may have very many children.
+        flags = [self._issues.standing(eid).flags for eid in self._children(epic.eid)]
+        children = sum(1 for each in flags if each & EXISTS)
+        closed = sum(1 for each in flags if each & EXISTS and each & CLOSED)
         return {
             "epic": self._document(epic, texts=False),
-            "total_children": len(children),
+            "total_children": children,
             "closed_children": closed,
-            "eligible_for_close": 0 < len(children) == closed,
+            "eligible_for_close": 0 < children == closed,
         }

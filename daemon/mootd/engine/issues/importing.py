@@ -19,6 +19,7 @@ from moot_protocol.event import Draft, NewEntity, PlainDraft
 from moot_protocol.issue import project_of
 from moot_protocol.kinds import ISSUE
 from moot_protocol.line_problem import LineProblem
+from moot_protocol.matching import STATUS_KEY
 from moot_protocol.settings import STATUSES, TYPES
 from moot_protocol.times import instant_ms
 from mootd.engine.entities import Entities
@@ -26,7 +27,7 @@ from mootd.engine.erased import has_erased
 from mootd.engine.issues.editor import append
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.reading import Issues
-from mootd.engine.issues.vocabulary import STATUS_KEY, TYPE_KEY, Vocabularies, Vocabulary
+from mootd.engine.issues.vocabulary import TYPE_KEY, Vocabularies, Vocabulary
 from mootd.engine.record import Record
 from mootd.engine.unit import FLUSH_AFTER, Unit
 

@@ -65,16 +65,13 @@ class Vocabulary:
         return numbers
 
 
-def similar_pairs(
-    issues: Sequence[Words], often: Mapping[int, int], threshold: float, *, comparisons: int = COMPARISONS
-) -> Found:
+def similar_pairs(issues: Sequence[Words], often: Mapping[int, int], threshold: float) -> Found:
     """The pairs of issues the Jaccard index of whose words is at least a threshold.
 
     Args:
         issues: the words of each, each once.
         often: how many issues have a word.
         threshold: above 0, at most 1.
-        comparisons: how many pairs may be looked at.
     """
     have: dict[int, list[int]] = defaultdict(list)
     for place, numbers in enumerate(issues):
@@ -84,7 +81,7 @@ def similar_pairs(
     pairs: list[Pair] = []
     last, words = -1, frozenset[int]()
     for looked_at, (first, second) in enumerate(_meeting(have, often)):
-        if looked_at == comparisons:
+        if looked_at == COMPARISONS:
             return Found(pairs, len(seen), complete=False)
         sizes = len(issues[first]), len(issues[second])
         if min(sizes) < threshold * max(sizes) - _ROUNDING or (first, second) in seen:

@@ -16,6 +16,7 @@ from mootd.engine.issues.counting import CountLists
 
 HOUR_MS = 3_600_000
 HOLDERS = ("", "bob", "bo", "bob b", "Ада", "b\1b", "y" * 250)
+LABELS = ("red", "re", "red b", "", "b\1b", "y" * 250)
 STATUSES = ("open", "closed", "pinned", "in_progress", "waiting for rain", "x" * 250)
 
 
@@ -117,6 +118,14 @@ def test_who_holds_issues_is_told_without_looking_at_any(some: Desk, monkeypatch
     ]  # fmt: skip
 
 
+def test_labels_are_counted_without_looking_at_any_issue(some: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CountLists, "_matching", None)
+    assert some.ask(Count(by="label", all=False)) == {
+        "total": 2, "groups": [{"group": "", "count": 1}, {"group": "blue", "count": 1}, {"group": "red", "count": 1}],
+    }  # fmt: skip
+    assert some.ask(Labels(projects=("other",))) == []
+
+
 def read_through(wanted: Filter) -> Filter:
     """A filter that means the same and can't be told by keys."""
     return Filter(projects=wanted.projects, statuses=wanted.statuses, created_after=-1)
@@ -130,19 +139,21 @@ def read_through(wanted: Filter) -> Filter:
             st.sampled_from(HOLDERS),
             st.sampled_from(["mt", "other"]),
             st.booleans(),
+            st.sets(st.sampled_from(LABELS), max_size=3),
         ),
         max_size=8,
     )
 )
-def test_what_keys_tell_is_what_the_records_say(made: list[tuple[str, int, str, str, bool]]) -> None:
+def test_what_keys_tell_is_what_the_records_say(made: list[tuple[str, int, str, str, bool, set[str]]]) -> None:
     desk = Desk().found()
-    for number, (status, priority, holder, project, is_deleted) in enumerate(made):
+    for number, (status, priority, holder, project, is_deleted, labels) in enumerate(made):
         name = f"{project}-{number}"
         line = {"id": name, "title": "T", "status": status, "priority": priority, "assignee": holder}
+        line["labels"] = sorted(labels)
         imported(desk, line, project=project)
         if is_deleted:
             desk.do(Delete(actor="alice", id=name))
-    for by in ("", "status", "priority", "assignee"):
+    for by in ("", "status", "priority", "assignee", "label"):
         for wanted in (Filter(), Filter(projects=("mt",)), Filter(projects=("none",)), Filter(statuses=STATUSES[:3])):
             for closed in (True, False):
                 told = desk.ask(Count(by=by, filter=wanted, all=closed))

@@ -13,7 +13,8 @@ from moot_protocol.query_requests import Query
 from moot_protocol.requests import AddComment, Close, Delete
 from moot_testkit.engine import START_MS, Desk, ids_of
 from moot_testkit.planes import make_twins, two_planes
-from mootd.engine.issues.queries import choices, newer_than
+from mootd.engine.issues.queries import choices, newer_than, wants_ephemeral
+from mootd.engine.record import decode_record
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -126,6 +127,29 @@ def test_ids_may_be_short_and_ones_that_mean_nothing_find_nothing(desk: Desk) ->
 def test_a_query_can_be_narrowed_to_projects(desk: Desk) -> None:
     assert found(desk, "type=task", projects=("ot",)) == {"1"}
     assert found(desk, "id=ot-1", projects=("mt",)) == set()
+
+
+def test_of_what_has_to_be_ephemeral_nothing_else_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk().found()
+    for number in range(6):
+        desk.create(f"mt-{number}", ephemeral=number in {2, 4}, priority=4 - number // 2)
+    desk.do(Delete(actor="alice", id="mt-4"))
+    read: list[bytes] = []
+
+    def decoding(packed: bytes) -> Any:
+        read.append(packed)
+        return decode_record(packed)
+
+    monkeypatch.setattr("mootd.engine.issues.lists.decode_record", decoding)
+    assert found(desk, "ephemeral=true AND status=open") == {"2"}
+    assert len(read) == 1
+    assert found(desk, "ephemeral=true OR priority=4") == {"0", "1", "2"}
+
+
+def test_what_must_be_ephemeral_is_told_from_what_may_be() -> None:
+    assert all(map(wants_ephemeral, map(parse, ("ephemeral=true", "type=a AND ephemeral=true"))))
+    others = ("ephemeral=false", "NOT ephemeral=true", "ephemeral=true OR type=a", "ephemeral!=true", "pinned=true")
+    assert not any(map(wants_ephemeral, map(parse, others)))
 
 
 def test_what_is_found_comes_by_priority_whatever_index_was_walked(desk: Desk) -> None:

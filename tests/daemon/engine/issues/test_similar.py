@@ -14,15 +14,16 @@ from moot_protocol.listing import Filter
 from moot_protocol.query_requests import Similar
 from moot_protocol.requests import Close
 from moot_testkit.engine import Desk
+from mootd.engine.issues import similar
 from mootd.engine.issues.similar import Found, Vocabulary, similar_pairs
 
 SETS = st.lists(st.frozensets(st.integers(0, 12), max_size=9), max_size=12)
 THRESHOLDS = st.sampled_from([0.05, 0.3, 0.5, 2 / 3, 0.75, 0.9, 1.0])
 
 
-def pairs_of(sets: list[frozenset[int]], threshold: float, **limits: int) -> Found:
+def pairs_of(sets: list[frozenset[int]], threshold: float) -> Found:
     often = Counter(number for numbers in sets for number in numbers)
-    return similar_pairs([array("I", sorted(numbers)) for numbers in sets], often, threshold, **limits)
+    return similar_pairs([array("I", sorted(numbers)) for numbers in sets], often, threshold)
 
 
 @given(SETS, THRESHOLDS)
@@ -37,16 +38,19 @@ def test_the_pairs_are_those_that_comparing_all_with_all_finds(sets: list[frozen
     assert found.complete
 
 
-def test_comparing_ends_after_so_many_pairs_and_it_is_told() -> None:
+def test_comparing_ends_after_so_many_pairs_and_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     same = [frozenset({1, 2})] * 5
-    found = pairs_of(same, 0.5, comparisons=3)
+    monkeypatch.setattr(similar, "COMPARISONS", 3)
+    found = pairs_of(same, 0.5)
     assert (found.compared, found.complete, len(found.pairs)) == (3, False, 3)
-    assert pairs_of(same, 0.5, comparisons=20).complete
+    monkeypatch.setattr(similar, "COMPARISONS", 20)
+    assert pairs_of(same, 0.5).complete
 
 
-def test_pairs_that_share_the_rarest_words_are_compared_first() -> None:
+def test_pairs_that_share_the_rarest_words_are_compared_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(similar, "COMPARISONS", 1)
     sets = [frozenset({1, 2, 3})] * 9 + [frozenset({1, 2, 50})] * 2
-    found = pairs_of(sets, 0.5, comparisons=1)
+    found = pairs_of(sets, 0.5)
     assert [(pair.first, pair.second) for pair in found.pairs] == [(9, 10)]
 
 
