@@ -46,9 +46,13 @@ def _towns(source: Source, plane: PlaneRow) -> Towns | None:
 def heirs_of(source: Source, plane: PlaneRow) -> dict[bytes, bytes]:
     """Town key → the key that the town took instead, as far as that can be told from what charters say.
 
-    A key that several claim is nobody's heir: one of them would have its texts taken for the words of another town.
+    A key that several claim is nobody's heir: one of them would have its texts taken for the words of another town. Who
+    claims a key that spoke already is none of them: whoever takes a new one lets it in before it opens its charter.
     """
-    claims = claims_of(source, plane)
+    claims = {
+        key: [heir for heir in heirs if _let_in_before_it_opened(source, plane, key, heir)]
+        for key, heirs in claims_of(source, plane).items()
+    }
     claimed = Counter(heir for heirs in claims.values() for heir in heirs)
     return {key: heirs[0] for key, heirs in claims.items() if len(heirs) == 1 and claimed[heirs[0]] == 1}
 
@@ -76,12 +80,22 @@ def claims_of(source: Source, plane: PlaneRow) -> dict[bytes, list[bytes]]:
     return claims
 
 
+def _let_in_before_it_opened(source: Source, plane: PlaneRow, town: bytes, heir: bytes) -> bool:
+    """Whether a town let a key in before that opened its charter."""
+    opening = _opening(source, plane, heir)
+    said = (each.event.skeleton for each in charter_events(source, plane, town))
+    return opening is not None and any(
+        each.kind == ADMISSION and each.entity == key_text(heir) and each.hlc < opening.skeleton.hlc for each in said
+    )
+
+
 def recovered_of(source: Source, plane: PlaneRow) -> dict[bytes, frozenset[bytes]]:
     """Town key → the keys of the same town in whose place the recovery key put it.
 
     Nothing of a town that goes on under the key that it had: what the recovery key removed is another's. Of the keys
-    that it removed together with the admission of a new one, the first is that which the recovering machine spoke for;
-    those are of its town too that came as it did: with the same invite, or with none.
+    that it removed together with the admission of a new one, the first is that which the recovering machine spoke for,
+    unless they ascend, as earlier releases wrote them; those are of its town too that came as it did: with the same
+    invite, or with none.
     """
     towns = _towns(source, plane)
     recovery = towns.genesis.recovery if towns else b""
@@ -103,7 +117,9 @@ def recovered_of(source: Source, plane: PlaneRow) -> dict[bytes, frozenset[bytes
     for each in _recoveries(source, plane, recovery):
         if each.is_of_new_key and each.removed:
             own = guests(each.removed[0])
-            found[each.town] = frozenset(key for key in each.removed if guests(key) == own)
+            # Earlier releases wrote them ascending: in whose place it was isn't told, and numbers begin behind all.
+            is_told = each.removed != sorted(each.removed)
+            found[each.town] = frozenset(key for key in each.removed if not is_told or guests(key) == own)
     return found
 
 

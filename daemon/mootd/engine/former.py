@@ -8,7 +8,7 @@ Invariant: what were whose keys is read from the plane's charters, so that all m
 they have the town's keys or not; and a machine takes over only what it held under a key that counts no more.
 """
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from functools import cached_property
 
 from mootd.engine import layout
@@ -60,6 +60,36 @@ def line_of(reader: Reader, plane: PlaneRow) -> tuple[bytes, ...]:
             later.setdefault(each, set()).add(key)
     newer, older = list(_reached(plane.town, later)), list(_reached(plane.town, _turned(later)))
     return (*reversed(newer), plane.town, *(key for key in older if key not in newer))
+
+
+class OwnFeeds:
+    """Tells which feeds are of the town that a machine belongs to on their plane, under whichever key that had.
+
+    Charters are read when a feed of another key than the present one is asked about, and not before.
+
+    Args:
+        reader: the transaction.
+        replica: the machine.
+        feed_of: a feed by its number.
+    """
+
+    def __init__(self, reader: Reader, replica: State, feed_of: Callable[[int], FeedRow]) -> None:
+        self._reader = reader
+        self._replica = replica
+        self._feed_of = feed_of
+        self._lines: dict[int, Set[bytes]] = {}
+        """By plane."""
+
+    def __call__(self, feed: int) -> bool:
+        """Whether a feed, by its number, is the town's."""
+        row = self._feed_of(feed)
+        plane = self._replica.planes.get(row.plane)
+        return plane is not None and (row.town == plane.town or row.town in self._line(plane))
+
+    def _line(self, plane: PlaneRow) -> Set[bytes]:
+        if plane.number not in self._lines:
+            self._lines[plane.number] = self._replica.own_towns().union(line_of(self._reader, plane))
+        return self._lines[plane.number]
 
 
 def _has_gone(source: Source, plane: PlaneRow) -> bool:

@@ -1,7 +1,7 @@
 """What of a machine's planes is its town's own word: its memories, and the documents that are in force.
 
 Invariant: it is read as it stands inside the unit, by the town that the machine belongs to on each plane as it is told
-here; so that it can be read before and after that changes, and what is lost with it can be told.
+here; so it can be read before and after a change of key, and the difference told.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

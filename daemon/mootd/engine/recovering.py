@@ -242,10 +242,12 @@ def _recover(
 def _in_order(unit: Unit, plane: PlaneRow, removed: Collection[bytes]) -> list[bytes]:
     """The towns to be removed, before them that in whose place the new key comes: so `recovered_of` knows it.
 
-    It is ended once more where it was removed earlier.
+    It is ended once more where it was removed earlier, and where they would ascend: so earlier releases wrote them,
+    whichever it was. A second end says what the first one did.
     """
     first = [plane.town] if plane.town in towns_of(unit, plane) else []
-    return [*first, *(town for town in removed if town != plane.town)]
+    order = [*first, *(town for town in removed if town != plane.town)]
+    return [*order, *first] if order == sorted(order) and len(order) > 1 else order
 
 
 def _to_be_removed(unit: Unit, plane: PlaneRow, successor: _Successor) -> list[bytes]:

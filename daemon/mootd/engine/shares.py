@@ -3,11 +3,14 @@
 Invariant: of an issue there is one copy on a plane, however many shares let it out there: whoever finds that another
 share made one holds that as well. A copy follows by one rule, that of the share that has held it longest of those that
 let the issue out now; it stands as long as there is one. (Copies that two machines made at the same time, or an earlier
-release did, are held by one share each, and stay apart.)
+release did, are held by one share each, and stay apart.) What another town writes into shares and entries, on a plane
+of sources that it belongs to as well, isn't read: it would say what goes where.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
+
+import msgspec
 
 from moot_protocol import issue, policies
 from moot_protocol.errors import RefusedError
@@ -50,13 +53,23 @@ class Original(NamedTuple):
     document: IssueDoc
 
 
-def shares_of(entities: Entities, planes: Iterable[PlaneRow]) -> Iterator[Shared]:
-    """All shares of some planes, those that have ended too."""
+def shares_of(
+    entities: Entities, planes: Iterable[PlaneRow], is_own: Callable[[int], bool] | None = None
+) -> Iterator[Shared]:
+    """All shares of some planes, those that have ended too.
+
+    Args:
+        entities: the transaction.
+        planes: the planes.
+        is_own: whether a feed is this town's: only what such say is read; None for what anybody says.
+    """
     for plane in planes:
         prefix = layout.id_key(plane.number, SHARE, "")
         rows = [value for _, value in entities.reader.scan(entities.views.ids, prefix, layout.after(prefix))]
         for eid in rows:
             record = entities.record(int.from_bytes(eid, "big"))
+            if is_own is not None:
+                record = own_part(record, is_own)
             shared = None if record is None else _read(entities, plane, record)
             if shared is not None:
                 yield shared
@@ -80,12 +93,18 @@ def _read(entities: Entities, plane: PlaneRow, record: Record) -> Shared | None:
     )
 
 
-def copies_of(entities: Entities, shared: Shared) -> dict[str, str]:
-    """Original → copy of all copies of a share that stand."""
+def own_part(record: Record | None, is_own: Callable[[int], bool]) -> Record | None:
+    """What this town says of an entity; None where that is nothing."""
+    groups = [] if record is None else [group for group in record.groups if is_own(group.feed)]
+    return msgspec.structs.replace(record, groups=groups) if record is not None and groups else None
+
+
+def copies_of(entities: Entities, shared: Shared, is_own: Callable[[int], bool]) -> dict[str, str]:
+    """Original → copy of all copies of a share that stand; only those that this town notes."""
     start = layout.id_key(shared.plane.number, COPY, entry_id(shared, ""))
     found = {}
     for key, eid in list(entities.reader.scan(entities.views.ids, start, layout.after(start))):
-        record = entities.record(int.from_bytes(eid, "big"))
+        record = own_part(entities.record(int.from_bytes(eid, "big")), is_own)
         copy = "" if record is None else copy_in(entities, record)
         if copy:
             found[layout.id_entity(key).partition("/")[2]] = copy
@@ -117,8 +136,8 @@ class Entries:
 
     Args:
         entities: the transaction.
-        alike: those shares, those that have ended too.
-        entry_of: the entry of a share about an issue (kind `copy`), by its id; None where there is none.
+        alike: those shares of this town, those that have ended too.
+        entry_of: what this town says in the entry of a share about an issue (kind `copy`), by its id; None for nothing.
     """
 
     def __init__(self, entities: Entities, alike: Iterable[Shared], entry_of: Callable[[str], Record | None]) -> None:

@@ -23,7 +23,7 @@ from moot_protocol.share_requests import FollowShare, Share, Unshare
 from mootd.engine import layout
 from mootd.engine.copies import ACTOR, MARK, Copy, Followed, followed
 from mootd.engine.editor import Editor
-from mootd.engine.former import OwnTown, former_replicas, is_over
+from mootd.engine.former import OwnFeeds, OwnTown, former_replicas, is_over
 from mootd.engine.issues.addressing import has_project, plane_of, plane_of_project
 from mootd.engine.issues.editor import IssueEditor
 from mootd.engine.issues.mutations import IssueWriter
@@ -31,7 +31,17 @@ from mootd.engine.issues.reading import Issues
 from mootd.engine.log import PlaneRow
 from mootd.engine.planes import issue_plane_meant, issue_planes, labels_of
 from mootd.engine.record import Record
-from mootd.engine.shares import Entries, Original, Shared, copies_of, copy_in, entry_id, is_meant, shares_of
+from mootd.engine.shares import (
+    Entries,
+    Original,
+    Shared,
+    copies_of,
+    copy_in,
+    entry_id,
+    is_meant,
+    own_part,
+    shares_of,
+)
 from mootd.engine.state import State
 from mootd.engine.stored_feeds import Source
 from mootd.engine.unit import Unit
@@ -66,7 +76,8 @@ class Follower:
             raise RefusedError("the plane that it is shared to isn't here", code=Code.NOT_FOUND)
         self._target = target
         self._own = OwnTown(unit.transaction, target)
-        alike = shares_of(unit.entities(), [shared.plane])
+        self._is_noted = OwnFeeds(unit.transaction, unit.replica, unit.feed)
+        alike = shares_of(unit.entities(), [shared.plane], self._is_noted)
         self._others = [each for each in alike if each.to == shared.to and each.id != shared.id]
 
     def follow(self, name: str) -> bool:
@@ -75,8 +86,10 @@ class Follower:
         if original is None:
             return False
         entry = _entry(self._unit, self._shared, name)
-        copies = [value for _, value in entry.elements("issue") if isinstance(value, str) and value]
-        copy = copy_in(entry.entities, entry.record)
+        own = own_part(entry.record, self._is_noted)
+        siblings = entry.entities.elements(own, "issue") if own is not None else []
+        copies = [value for _, value in siblings if isinstance(value, str) and value]
+        copy = copy_in(entry.entities, own) if own is not None else ""
         for doubled in set(copies) - {copy}:  # two machines made one at the same time
             if not self._entries.holders(original, doubled):
                 self._withdraw(doubled)
@@ -106,7 +119,9 @@ class Follower:
     def _entries(self) -> Entries:
         plane = self._shared.plane.number
         return Entries(
-            self._unit.entities(), [*self._others, self._shared], lambda name: self._unit.record(plane, COPY, name)
+            self._unit.entities(),
+            [*self._others, self._shared],
+            lambda name: own_part(self._unit.record(plane, COPY, name), self._is_noted),
         )
 
     def _holders(self, original: Original, copy: str) -> list[Shared]:
@@ -215,7 +230,7 @@ class Follower:
     def give_up_all(self) -> int:
         """Hold no copy any more; how many were deleted with that."""
         unit, shared = self._unit, self._shared
-        copies = copies_of(unit.entities(), shared).items()
+        copies = copies_of(unit.entities(), shared, self._is_noted).items()
         return sum(self._give_up(_entry(unit, shared, name), copy, self._original(name)) for name, copy in copies)
 
 
@@ -231,7 +246,7 @@ def sources(unit: Unit, shared: Shared) -> list[str]:
     issues = Issues(entities, shared.plane.number)
     if shared.what == "issue":
         return [shared.value]
-    found = set(copies_of(entities, shared))
+    found = set(copies_of(entities, shared, OwnFeeds(unit.transaction, unit.replica, unit.feed)))
     prefix = layout.id_key(shared.plane.number, ISSUE, "")
     for eid in [value for _, value in entities.reader.scan(entities.views.ids, prefix, layout.after(prefix))]:
         record = entities.record(int.from_bytes(eid, "big"))
@@ -250,7 +265,7 @@ def follow(unit: Unit, changed: Callable[[Shared], Iterable[str]]) -> int:
         changed: the issues of a share that are to be looked at.
     """
     written = 0
-    for shared in list(shares_of(unit.entities(), issue_planes(unit.replica.planes))):
+    for shared in list(_own_shares(unit)):
         part = part_in(unit, unit.replica, shared)
         if part is Part.TAKES_OVER:
             written += _take_over(unit, shared, ACTOR)[1]
@@ -364,7 +379,12 @@ def _prefix_on(unit: Unit, target: PlaneRow) -> str:
 
 def _standing(unit: Unit) -> Iterator[Shared]:
     unit.flush()
-    return (each for each in shares_of(unit.entities(), issue_planes(unit.replica.planes)) if not each.ended)
+    return (each for each in _own_shares(unit) if not each.ended)
+
+
+def _own_shares(unit: Unit) -> Iterator[Shared]:
+    own = OwnFeeds(unit.transaction, unit.replica, unit.feed)
+    return shares_of(unit.entities(), issue_planes(unit.replica.planes), own)
 
 
 def unshare(unit: Unit, request: Unshare) -> tuple[Shared, int]:

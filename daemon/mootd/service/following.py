@@ -4,19 +4,23 @@ Invariant: whatever is committed on a plane of sources is looked at once more, w
 how far the log was followed is noted in the transaction that writes the copies. Following twice changes nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 
-from moot_protocol.kinds import ISSUE
+from moot_protocol.deletion import DELETED
+from moot_protocol.event import Skeleton
+from moot_protocol.kinds import COPY, ISSUE
 from mootd.engine import layout
+from mootd.engine.copies import ACTOR
+from mootd.engine.former import OwnFeeds
 from mootd.engine.home import is_copied
 from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.planes import issue_planes
 from mootd.engine.replica import Replica
-from mootd.engine.shares import Shared, shares_of
+from mootd.engine.shares import Shared, copies_of, shares_of
 from mootd.engine.sharing import Part, follow, note_followed, part_in, sources
 from mootd.engine.unit import Unit
 from mootd.service.snapshot import Snapshot
@@ -29,6 +33,18 @@ RETRY_S: Final = 30.0
 AT_ONCE: Final = 2_000
 """Events looked at before what they changed is followed."""
 _log: Final = structlog.get_logger()
+
+
+class _Changed(NamedTuple):
+    """What some events speak of."""
+
+    issues: dict[int, set[str]]
+    """Plane of sources → issues that were written, or whose entry another machine wrote."""
+    withdrawn: set[tuple[bytes, str]]
+    """(plane's id, copy) of what a machine may have withdrawn there: entry and copy don't come in any order."""
+    last: int
+    """The last event looked at."""
+    is_more: bool
 
 
 class Following(WakingThread):
@@ -77,31 +93,50 @@ class Following(WakingThread):
                 return False
             entities = Snapshot(replica, reader, replica.wall.now_ms()).entities
             source = LogSnapshot(reader)
-            shares = shares_of(entities, issue_planes(replica.planes))
-            parts = [(each.plane.number, part_in(source, replica, each)) for each in shares]
-            mine = {plane for plane, part in parts if part in {Part.FOLLOWS, Part.TAKES_OVER}}
+            is_own = OwnFeeds(reader, replica, source.feed)
+            shares = shares_of(entities, issue_planes(replica.planes), is_own)
+            parts = [(each, part_in(source, replica, each)) for each in shares]
+            mine = [each for each, part in parts if part in {Part.FOLLOWS, Part.TAKES_OVER}]
             takes_over = any(part is Part.TAKES_OVER for _, part in parts)
             since = max(self._seen, int.from_bytes(kept, "big"))
-            changed, last, more = self._changed(reader, since, mine)
+            changed, withdrawn, last, more = self._changed(reader, since, mine)
+            for each in mine if withdrawn else ():
+                copies = copies_of(entities, each, is_own)
+                changed[each.plane.number].update(name for name, copy in copies.items() if (each.to, copy) in withdrawn)
         is_cut, self._cuts = replica.cuts != self._cuts, replica.cuts
         if takes_over or (mine and (is_cut or any(changed.values()))):
             self._submit(lambda unit: _follow(unit, None if is_cut else changed, last)).result()
         self._seen = last
         return more
 
-    def _changed(self, reader: Reader, since: int, planes: set[int]) -> tuple[dict[int, set[str]], int, bool]:
-        """(plane → issues that events speak of, the last event looked at, whether there are more)."""
-        changed: dict[int, set[str]] = {plane: set() for plane in planes}
-        log, last, count = Snapshot(self._replica, reader, 0).entities.log, since, 0
+    def _changed(self, reader: Reader, since: int, shares: Collection[Shared]) -> _Changed:
+        """What events since one speak of that concerns some shares."""
+        replica = self._replica
+        changed: dict[int, set[str]] = {shared.plane.number: set() for shared in shares}
+        targets = {row.number: row.id for row in replica.planes.values() if row.id in {each.to for each in shares}}
+        withdrawn: set[tuple[bytes, str]] = set()
+        log, last, count = Snapshot(replica, reader, 0).entities.log, since, 0
         for key, _ in reader.scan(Table.EVENTS, layout.arrival_key(since + 1)):
             last, count = int.from_bytes(key, "big"), count + 1
             stored = log.event(last)
-            row = self._replica.feeds.get(stored.feed)
-            if row is not None and row.plane in planes and stored.event.skeleton.kind == ISSUE:
-                changed[row.plane].add(stored.event.skeleton.entity)
+            row, skeleton = replica.feeds.get(stored.feed), stored.event.skeleton
+            if row is None:
+                continue
+            if row.plane in changed and skeleton.kind == ISSUE:
+                changed[row.plane].add(skeleton.entity)
+            elif row.plane in changed and skeleton.kind == COPY and row.author != replica.id:
+                changed[row.plane].add(skeleton.entity.partition("/")[2])
+            if row.plane in targets and _may_withdraw(skeleton):
+                withdrawn.add((targets[row.plane], skeleton.entity))
             if count == AT_ONCE:
-                return changed, last, True
-        return changed, last, False
+                return _Changed(changed, withdrawn, last, True)
+        return _Changed(changed, withdrawn, last, False)
+
+
+def _may_withdraw(skeleton: Skeleton) -> bool:
+    """Whether an event may delete a copy because nothing lets it out any more."""
+    deletes = any(change.key == DELETED and not change.removes for change in skeleton.changes)
+    return skeleton.kind == ISSUE and skeleton.actor == ACTOR and deletes
 
 
 def _follow(unit: Unit, changed: dict[int, set[str]] | None, last: int) -> int:

@@ -12,14 +12,14 @@ from moot_protocol.share_requests import FollowShare, Share, Shares, Unshare
 from mootd.engine import layout, sharing
 from mootd.engine.copies import Suggestion
 from mootd.engine.entities import Entities
-from mootd.engine.former import OwnTown
+from mootd.engine.former import OwnFeeds, OwnTown
 from mootd.engine.issues.reading import Issues
-from mootd.engine.log import PlaneRow
+from mootd.engine.log import FeedRow, PlaneRow
 from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.origins import ORIGIN, Origins
 from mootd.engine.planes import issue_planes, labels_of
 from mootd.engine.record import Record
-from mootd.engine.shares import Entries, Original, Shared, copies_of, shares_of
+from mootd.engine.shares import Entries, Original, Shared, copies_of, own_part, shares_of
 from mootd.engine.state import State
 from mootd.engine.unit import Unit
 from mootd.service.snapshot import Snapshot
@@ -28,13 +28,22 @@ from mootd.service.snapshot import Snapshot
 class _Telling:
     """Shares as documents, inside a transaction."""
 
-    def __init__(self, replica: State, entities: Entities, origins: Origins, planes: Mapping[int, PlaneRow]) -> None:
+    def __init__(
+        self,
+        replica: State,
+        entities: Entities,
+        origins: Origins,
+        planes: Mapping[int, PlaneRow],
+        feed_of: Callable[[int], FeedRow],
+    ) -> None:
         self._replica = replica
         self._entities = entities
         self._origins = origins
+        self._feed_of = feed_of
         self._planes = {row.id: row for row in planes.values()}
         self._alike: dict[int, list[Shared]] = {}
         """By plane, all shares of what stands there."""
+        self._is_own = OwnFeeds(entities.reader, replica, feed_of)
         self._labels = {self._id_of(planes, number): name for number, name in labels_of(issue_planes(planes)).items()}
 
     @staticmethod
@@ -43,7 +52,7 @@ class _Telling:
 
     def document(self, shared: Shared) -> dict[str, Any]:
         """A share."""
-        copies = copies_of(self._entities, shared)
+        copies = copies_of(self._entities, shared, self._is_own)
         return {
             "share": shared.id,
             "what": shared.what,
@@ -67,9 +76,10 @@ class _Telling:
 
     def _entries(self, shared: Shared) -> Entries:
         if shared.plane.number not in self._alike:
-            self._alike[shared.plane.number] = list(shares_of(self._entities, [shared.plane]))
+            self._alike[shared.plane.number] = list(shares_of(self._entities, [shared.plane], self._is_own))
         alike = (each for each in self._alike[shared.plane.number] if each.to == shared.to)
-        return Entries(self._entities, alike, lambda name: self._record(shared.plane.number, name, COPY))
+        number = shared.plane.number
+        return Entries(self._entities, alike, lambda name: own_part(self._record(number, name, COPY), self._is_own))
 
     def _copy(self, shared: Shared, source: str, copy: str) -> dict[str, Any]:
         told = {"source": source, "copy": copy, "state": "behind", "suggestions": []}
@@ -86,7 +96,7 @@ class _Telling:
         ours, had = OwnTown(self._entities.reader, target), self._replica.own_towns()
 
         def is_own(feed: int) -> bool:
-            town = self._replica.feeds[feed].town
+            town = self._feed_of(feed).town
             return town in ours or town in had
 
         change = self._entries(shared).change_of(holders[0], original, there, is_own)
@@ -106,7 +116,7 @@ def _telling(unit: Unit) -> _Telling:
     unit.seal()  # what was taken out of a copy is read from its batch
     unit.flush()
     planes = unit.replica.planes
-    return _Telling(unit.replica, unit.entities(), Origins(unit.replica, unit.transaction), planes)
+    return _Telling(unit.replica, unit.entities(), Origins(unit.replica, unit.transaction), planes, unit.feed)
 
 
 def _share(unit: Unit, request: Share) -> dict[str, Any]:
@@ -126,19 +136,25 @@ def _follow(unit: Unit, request: FollowShare) -> dict[str, Any]:
 
 def _shares(snapshot: Snapshot, request: Shares) -> list[dict[str, Any]]:
     planes = snapshot.replica.planes
-    telling = _Telling(snapshot.replica, snapshot.entities, snapshot.origins, planes)
+    feed_of = LogSnapshot(snapshot.reader).feed
+    telling = _Telling(snapshot.replica, snapshot.entities, snapshot.origins, planes, feed_of)
     name = snapshot.issues.names.resolve(request.id)[0] if request.id else ""
-    shares = shares_of(snapshot.entities, issue_planes(planes))
+    shares = _own_shares(snapshot)
     told = [telling.document(shared) for shared in shares if not shared.ended]
     for each in told:
         each["copies"] = [copy for copy in each["copies"] if name in ("", copy["source"], copy["copy"])]
     return [each for each in told if each["copies"] or not name]
 
 
+def _own_shares(snapshot: Snapshot) -> Iterator[Shared]:
+    own = OwnFeeds(snapshot.reader, snapshot.replica, LogSnapshot(snapshot.reader).feed)
+    return shares_of(snapshot.entities, issue_planes(snapshot.replica.planes), own)
+
+
 def share_alarms(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     """Shares whose copies nobody keeps in step any more: what is taken back here, or made private, stays there."""
     source, replica = LogSnapshot(snapshot.reader), snapshot.replica
-    for shared in shares_of(snapshot.entities, issue_planes(replica.planes)):
+    for shared in _own_shares(snapshot):
         if sharing.part_in(source, replica, shared) is sharing.Part.ORPHANED:
             yield {
                 "code": "share_orphaned",
@@ -151,7 +167,7 @@ def share_alarms(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
 
 def share_checks(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     """The same for `moot doctor`; nothing where nothing was ever shared."""
-    if not any(shares_of(snapshot.entities, issue_planes(snapshot.replica.planes))):
+    if not any(_own_shares(snapshot)):
         return
     told = list(share_alarms(snapshot))
     words, hints = ("; ".join(each[part] for each in told) for part in ("message", "hint"))

@@ -6,6 +6,7 @@ from moot_protocol.charter import Admission, End, admission_draft
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
+from moot_protocol.towns import TownReason
 from moot_testkit.carrying import joined, plane_of
 from moot_testkit.federating import (
     copy_of,
@@ -16,13 +17,16 @@ from moot_testkit.federating import (
     meet,
     put_back,
     town_key,
+    town_ticket,
     towns,
     write,
 )
 from moot_testkit.feeds import seed
 from moot_testkit.town import Member
-from mootd.engine.former import OwnTown, former_replicas, is_over, line_of
-from mootd.engine.membership import append_end
+from mootd.engine import recovering
+from mootd.engine.former import OwnFeeds, OwnTown, former_replicas, is_over, line_of
+from mootd.engine.log_snapshot import LogSnapshot
+from mootd.engine.membership import append_end, begin_charter, write_end
 from mootd.engine.recovering import recover
 from mootd.engine.removing import remove_town, retire
 from mootd.engine.rotating import rotate_town
@@ -155,14 +159,49 @@ def test_of_two_towns_that_recover_in_turn_each_goes_on_with_its_own_line() -> N
         assert line(member, plane)[0] == town_key(member)
 
 
-def test_a_further_machine_of_another_town_that_recovers_goes_on_with_that_town_s_line() -> None:
-    plane, (one, two) = federation(Role.ADMIN)
-    further = machine(two, plane, one)
-    before = town_key(two)
+@pytest.mark.parametrize("guest", [1, 2])
+def test_a_further_machine_of_another_town_that_recovers_goes_on_with_that_town_s_line(guest: int) -> None:
+    plane, members = federation(Role.ADMIN, Role.ADMIN)
+    further = machine(members[guest], plane, *members)
+    founder, before = town_key(members[0]), town_key(members[guest])
+    assert (before < founder) == (guest == 2)  # in whichever order the keys of the two towns stand
     recovers(further, plane)
-    meet(plane, one, two, further)
+    meet(plane, *members, further)
     assert line(further, plane) == [town_key(further), before]
-    assert line(one, plane) == [town_key(one)]
+    assert line(members[0], plane) == [founder]
+    removed = towns(members[0], plane)[before]
+    assert (removed.reason, feed(members[0], plane, before).ended) == (TownReason.REMOVED, True)
+
+
+@pytest.mark.parametrize("guest", [1, 2])
+def test_of_a_recovery_by_a_release_that_did_not_say_in_whose_place_it_was_no_key_is_left_out(
+    guest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane, members = federation(Role.ADMIN, Role.ADMIN)
+    further = machine(members[guest], plane, *members)
+    founder, before = town_key(members[0]), town_key(members[guest])
+    monkeypatch.setattr(recovering, "_in_order", lambda unit, plane, removed: sorted(removed))
+    recovers(further, plane)
+    meet(plane, *members, further)
+    assert set(line(further, plane)) == {town_key(further), before, founder}
+    assert own(further, plane, before, founder) == [False, False]
+
+
+def test_a_town_that_the_recovery_key_let_in_and_ended_at_once_came_in_nobody_s_place() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    row, paper = plane_of(one, plane), SeedSigner(seed("town 0 recovery"))
+
+    def lets_in_and_ends(unit: Unit) -> None:
+        unit.lend(paper)
+        begin_charter(unit, row.number, paper.public, "recovery")
+        draft = admission_draft(town_key(two), Admission("two", Role.ADMIN), "")
+        unit.append(row.number, draft, feed=unit.feed_number(row.number, paper.public))
+        write_end(unit, row, town_key(two), 0, town_key(two), paper.public)
+
+    one.commit(lets_in_and_ends)
+    meet(plane, one, two)
+    assert towns(one, plane)[town_key(two)].ended
+    assert (line(one, plane), line(two, plane)) == ([town_key(one)], [town_key(two)])
 
 
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.WRITER])
@@ -182,8 +221,32 @@ def test_another_town_does_not_make_its_own_words_a_town_s_by_calling_its_key_wh
     assert own(one, plane, town_key(one), town_key(two)) == [True, False]
     assert town_key(two) not in line(one, plane)
     assert way != "recovered" or keys[0] in line(one, plane)
-    if way == "rotated":  # of two admins who say so nobody knows who is right; what others say doesn't matter
-        assert own(one, plane, keys[0]) == [role is not Role.ADMIN]
+    if way == "rotated":  # whoever took the key let it in before it spoke
+        assert own(one, plane, keys[0]) == [True]
+        assert line(one, plane) == [town_key(one), keys[0]]
+
+
+def test_feeds_of_the_town_s_former_keys_are_its_own_also_where_it_was_invited_again_under_another() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    write(two, plane)
+    before = two.id
+    two.commit(rotate_town)
+    joined(two, town_ticket(one, plane).ticket)
+    meet(plane, one, two)
+    assert feed(two, plane, before).town not in line(two, plane)  # others can't tell
+    with two.replica.read() as reader:
+        source = LogSnapshot(reader)
+        is_own = OwnFeeds(reader, two.replica, source.feed)
+        number = plane_of(two, plane).number
+        feeds = {author: source.feed_number(number, author) for author in (before, two.id, one.id, bytes(32))}
+        assert [is_own(feeds[author]) for author in feeds] == [True, True, False, False]
+    with one.replica.read() as reader:
+        source = LogSnapshot(reader)
+        is_own = OwnFeeds(reader, one.replica, source.feed)
+        assert [is_own(source.feed_number(plane_of(one, plane).number, each)) for each in (before, one.id)] == [
+            False,
+            True,
+        ]
 
 
 def test_a_town_that_was_removed_and_whoever_removed_it_have_nothing_in_common() -> None:

@@ -4,13 +4,20 @@ from typing import Any
 
 import pytest
 
+from moot_protocol.errors import Code
+from moot_protocol.event import Draft, Write
+from moot_protocol.genesis import PlaneKind
+from moot_protocol.kinds import COPY, SHARE
 from moot_protocol.listing import Filter
-from moot_protocol.requests import AddComment, InitProject, ListIssues
-from moot_protocol.share_requests import Shares, Unshare
-from moot_testkit.documents import towns_sharing
+from moot_protocol.requests import AddComment, Create, InitProject, IssueFields, ListIssues
+from moot_protocol.share_requests import FollowShare, Share, Shares, Unshare
+from moot_testkit.documents import SHARED, share, towns_sharing
 from moot_testkit.engine import PROJECT, Desk
 from moot_testkit.linked import begin, step
+from moot_testkit.planes import open_plane
+from mootd.engine.copies import ACTOR
 from mootd.engine.editor import Editor
+from mootd.engine.rotating import rotate_town
 from mootd.engine.shares import shares_of
 from mootd.engine.sharing import Follower
 
@@ -127,6 +134,15 @@ def test_where_both_rules_are_the_same_comments_stay(ada: Desk) -> None:
     assert copies(ada) == {made}
 
 
+def test_what_was_written_by_hand_stays_where_a_share_for_other_issues_lets_out_more(ada: Desk) -> None:
+    made = begin(ada, **BY_ID, fields=("title",))["copies"][0]["copy"]
+    begin(ada, label="web", fields=("title", "description"))
+    ada.update(made, actor="moot", description="by hand")
+    ada.update("mt-one", title="Two")
+    step(ada)
+    assert (ada.show(made)["description"], standing(ada)) == ("by hand", ["Two"])
+
+
 # -- Several machines, and earlier releases ----------------------------------------------------------------------
 def test_two_copies_of_an_earlier_release_both_follow_and_each_ends_with_its_share(
     ada: Desk, monkeypatch: pytest.MonkeyPatch
@@ -195,3 +211,156 @@ def test_a_copy_that_another_machine_withdrew_without_sight_of_the_second_share_
     step(ada)
     (now,) = copies(ada)
     assert (now != made, standing(ada)) == (True, ["One"])
+
+
+def test_of_two_copies_noted_at_the_same_time_one_is_withdrawn_unless_another_share_holds_it(ada: Desk) -> None:
+    made = begin(ada, **BY_ID)["share"]
+    (first,) = copies(ada)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Follower, "_held", lambda follower, original: "")
+        begin(ada, **BY_LABEL)
+    (doubled,) = copies(ada) - {first}
+
+    def note(of: str, *noted: str) -> None:
+        """Let an entry name copies that two machines have noted without sight of one another."""
+        with ada.replica.transaction() as unit:
+            for copy in noted:
+                entity = f"{of}/mt-one"
+                unit.append(ada.replica.ledger.number, Draft(COPY, entity, ACTOR, [Write("issue", copy)]))
+
+    note(made, doubled, first)
+    step(ada)
+    assert standing(ada) == ["One", "One"]
+    end(ada, **BY_LABEL)
+    note(made, doubled, first)
+    step(ada)
+    assert standing(ada) == ["One"]
+
+
+# -- On a plane that other towns belong to as well ---------------------------------------------------------------
+THIRD = "third"
+
+
+@pytest.fixture
+def common() -> tuple[Desk, Desk]:
+    """Ada's machine and bea's, with an issue on the plane that both belong to, and a third plane of ada's alone."""
+    ada, bea = towns_sharing("ada", "bea")
+    open_plane(ada, THIRD, PlaneKind.FEDERATION)
+    ada.do(InitProject(actor="alice", prefix=PROJECT, plane=SHARED))
+    ada.create("mt-one", title="One", description="texts", labels=("api",))
+    return ada, bea
+
+
+def lets_out(desk: Desk, **parts: Any) -> dict[str, Any]:
+    return desk.do(Share(actor="alice", to=THIRD, **parts))
+
+
+def says(desk: Desk, kind: str, entity: str, **values: Any) -> None:
+    """Write of a share or an entry whatever one likes."""
+    with desk.replica.transaction() as unit:
+        editor = Editor(unit, desk.replica.plane_named(SHARED).number, kind, entity, "moot")
+        for key, value in values.items():
+            editor.set(key, value)
+        editor.save()
+
+
+def beside(desk: Desk, kind: str, entity: str, key: str, value: Any) -> None:
+    """The same, but beside what others have written, and not in its place."""
+    with desk.replica.transaction() as unit:
+        unit.append(desk.replica.plane_named(SHARED).number, Draft(kind, entity, ACTOR, [Write(key, value)]))
+
+
+def forged(ada: Desk, **values: Any) -> dict[str, Any]:
+    """What a share says that lets the issue out onto ada's plane."""
+    said = {"what": ["issue", "mt-one", ""], "to": ada.replica.plane_named(THIRD).id, "rule": "title,description"}
+    return said | {"prefix": "shared", "follower": ada.replica.id} | values
+
+
+def test_a_share_of_another_town_holds_no_copy_of_this_one_s(common: tuple[Desk, Desk]) -> None:
+    ada, bea = common
+    share(ada, bea)
+    says(bea, SHARE, "theirs", **forged(ada, follower=bea.replica.id))
+    share(ada, bea)
+    made = lets_out(ada, **BY_ID)["copies"][0]["copy"]
+    says(bea, COPY, "theirs/mt-one", issue=made)
+    share(ada, bea)
+    ada.update("mt-one", title="Two")
+    assert step(ada) == 1
+    assert (told(ada), standing(ada)) == ([(made, "in_step")], ["Two"])
+    assert end(ada, **BY_ID) == 1
+    assert standing(ada) == []
+
+
+def test_nor_does_this_machine_follow_one_though_it_is_named_there(common: tuple[Desk, Desk]) -> None:
+    ada, bea = common
+    share(ada, bea)
+    says(bea, SHARE, "theirs", **forged(ada))
+    share(ada, bea)
+    assert step(ada) == 0
+    assert (ada.ask(Shares()), ada.refusal(FollowShare(actor="alice", share="theirs"))) == ([], Code.NOT_FOUND)
+
+
+@pytest.mark.parametrize("is_beside", [True, False])
+def test_another_town_widens_no_rule(common: tuple[Desk, Desk], *, is_beside: bool) -> None:
+    ada, bea = common
+    lets_out(ada, **BY_ID, fields=("title",))
+    made = lets_out(ada, **BY_LABEL, project=PROJECT, fields=("title",))
+    (copy,) = copies(ada)
+    share(ada, bea)
+    wide = "title,description"
+    if is_beside:
+        beside(bea, SHARE, made["share"], "rule", wide)
+    else:
+        says(bea, SHARE, made["share"], rule=wide)
+    share(ada, bea)
+    step(ada)
+    ended = end(ada, **BY_ID)
+    ada.update("mt-one", title="Two")
+    step(ada)
+    assert "description" not in ada.show(copy)
+    if is_beside:
+        assert (ended, told(ada), standing(ada)) == (0, [(copy, "in_step")], ["Two"])
+    else:  # what it wrote over nobody knows any more: the share lets nothing out
+        assert (ended, told(ada), standing(ada)) == (1, [], [])
+
+
+def test_nor_does_it_say_that_a_copy_is_held_by_another_share_of_this_town(common: tuple[Desk, Desk]) -> None:
+    ada, bea = common
+    copy = lets_out(ada, **BY_ID)["copies"][0]["copy"]
+    second = lets_out(ada, label="web", project=PROJECT)
+    share(ada, bea)
+    says(bea, COPY, f"{second['share']}/mt-one", issue=copy)
+    share(ada, bea)
+    ada.update("mt-one", add_labels=("web",))
+    assert end(ada, **BY_ID) == 1
+    step(ada)
+    assert copy not in copies(ada)
+
+
+def test_nor_does_it_say_which_copies_a_share_has(common: tuple[Desk, Desk]) -> None:
+    ada, bea = common
+    made = lets_out(ada, **BY_ID)
+    copy = made["copies"][0]["copy"]
+    other = ada.do(Create(actor="alice", project="shared", id="shared-x", fields=IssueFields(title="Mine")))["id"]
+    share(ada, bea)
+    says(bea, COPY, f"{made['share']}/mt-two", issue=other)
+    beside(bea, COPY, f"{made['share']}/mt-one", "issue", other)
+    share(ada, bea)
+    ada.update("mt-one", title="Two")
+    step(ada)
+    assert (told(ada), set(standing(ada))) == ([(copy, "in_step")], {"Two", "Mine"})
+    assert end(ada, **BY_ID) == 1
+    assert standing(ada) == ["Mine"]
+
+
+def test_what_the_town_noted_under_its_key_before_is_its_own(common: tuple[Desk, Desk]) -> None:
+    ada, _ = common
+    made = lets_out(ada, **BY_ID)["copies"][0]["copy"]
+    with ada.replica.transaction() as unit:
+        rotate_town(unit)
+    ada.update("mt-one", title="Two")
+    step(ada)
+    assert (told(ada), standing(ada)) == ([(made, "in_step")], ["Two"])
+    assert lets_out(ada, **BY_LABEL, project=PROJECT)["copies"][0]["copy"] == made
+    assert end(ada, **BY_ID) == 0
+    assert end(ada, **BY_LABEL, project=PROJECT) == 1

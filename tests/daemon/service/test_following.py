@@ -5,14 +5,22 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.requests import InitProject
-from moot_protocol.share_requests import Share, Shares
-from moot_testkit.documents import SHARED, towns_sharing
+from moot_protocol.genesis import PlaneKind
+from moot_protocol.kinds import COPY, SHARE, Role
+from moot_protocol.listing import Filter
+from moot_protocol.requests import Delete, InitProject, ListIssues
+from moot_protocol.share_requests import Share, Shares, Unshare
+from moot_testkit.documents import SHARED, share, towns_sharing
 from moot_testkit.engine import PROJECT, Desk
 from mootd.engine import layout
+from mootd.engine.copies import ACTOR
 from mootd.engine.editor import Editor
+from mootd.engine.membership import adopt_plane, certify, enter_plane
+from mootd.engine.receive import receive
 from mootd.engine.removing import retire
 from mootd.engine.rotating import rotate_town
+from mootd.engine.shares import Entries
+from mootd.engine.state import TOWN_KEY
 from mootd.service import following
 from mootd.service.following import Following
 from mootd.store.port import Table
@@ -105,6 +113,107 @@ def test_what_a_cut_takes_back_is_followed_though_no_event_says_so(desk: Desk) -
     desk.replica.cuts += 1
     rounds(follower)
     assert state(desk) == "in_step"
+
+
+class Both:
+    """An issue that two shares let out, of which this machine follows the second and another one of its town the first.
+
+    Args:
+        desk: this machine.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        desk.update("mt-one", add_labels=("api",))
+        self.first = desk.do(Share(actor="alice", id="mt-one", to=SHARED))["share"]
+        desk.do(Share(actor="alice", label="api", to=SHARED))
+        self.other = Desk("other", desk.clock).join(desk)
+        row, town = desk.replica.plane_named(SHARED), desk.replica.signer(TOWN_KEY)
+        with self.other.replica.transaction() as unit:
+            number = adopt_plane(unit, row.id, PlaneKind(row.kind), SHARED, row.town)
+            for batch in desk.batches(SHARED):
+                receive(unit, batch)
+            enter_plane(unit, number, certify(town, row.id, unit.replica.id, self.other.keys, Role.WRITER))
+            editor = Editor(unit, unit.replica.ledger.number, SHARE, self.first, "bob")
+            editor.set("follower", unit.replica.id)
+            editor.save()
+        self.hears()
+        self.follower = Following(desk.replica, Jobs(desk).submit)
+        rounds(self.follower)
+
+    def hears(self, *planes: str) -> None:
+        """This machine receives what the other one has written, plane by plane."""
+        for plane in planes or ("ledger", SHARED):
+            self.desk.receive(self.other.batches(plane))
+
+    def standing(self) -> list[str]:
+        """The titles of all that stands on the shared plane."""
+        return [issue["title"] for issue in self.desk.ask(ListIssues(filter=Filter(projects=("shared",)))).issues]
+
+
+@pytest.mark.parametrize("order", [("ledger", SHARED), (SHARED, "ledger")])
+def test_a_copy_that_another_machine_withdraws_without_sight_of_this_one_s_share_is_made_anew(
+    order: tuple[str, str], desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = Both(desk)
+    assert both.standing() == ["Title of mt-one"]
+    with monkeypatch.context() as patched:  # as a release does it that holds every copy by one share alone
+        patched.setattr(Entries, "standing", lambda entries, original: [])
+        assert both.other.do(Unshare(actor="bob", id=both.first))["withdrawn"] == 1
+    for plane in order:
+        both.hears(plane)
+        rounds(both.follower)
+    assert (both.standing(), state(desk)) == (["Title of mt-one"], "in_step")
+
+
+def test_a_copy_that_another_machine_s_share_holds_no_more_follows_by_this_one_s_though_its_source_is_the_same(
+    desk: Desk,
+) -> None:
+    both = Both(desk)
+    desk.update("mt-one", title="Two")
+    rounds(both.follower)
+    assert both.standing() == ["Title of mt-one"]  # it is the other machine's to bring into step
+    with both.other.replica.transaction() as unit:
+        editor = Editor(unit, unit.replica.ledger.number, COPY, f"{both.first}/mt-one", ACTOR)
+        editor.set("issue", "")
+        editor.save()
+    both.hears()
+    rounds(both.follower)
+    assert both.standing() == ["Two"]
+
+
+def test_what_another_town_deletes_or_withdraws_on_the_plane_of_the_copies_wakes_nobody() -> None:
+    desk, bea = towns_sharing("ada", "bea")
+    for each, name in ((desk, "mt-one"), (bea, "mt-two")):
+        each.do(InitProject(actor="alice", prefix=PROJECT))
+        each.create(name)
+    copy = desk.do(Share(actor="alice", id="mt-one", to=SHARED))["copies"][0]["copy"]
+    jobs = Jobs(desk)
+    follower = Following(desk.replica, jobs.submit)
+    rounds(follower)
+    before = jobs.count
+    share(desk, bea)
+    bea.do(Delete(actor="bob", id=copy))
+    bea.do(Share(actor="bob", id="mt-two", to=SHARED))
+    bea.do(Unshare(actor="bob", id="mt-two"))
+    share(desk, bea)
+    rounds(follower)
+    assert jobs.count == before
+
+
+def test_what_this_machine_itself_notes_and_withdraws_is_not_looked_at_again(desk: Desk) -> None:
+    desk.do(Share(actor="alice", label="api", to=SHARED))
+    jobs = Jobs(desk)
+    follower = Following(desk.replica, jobs.submit)
+    rounds(follower)
+    before = jobs.count
+    desk.update("mt-one", add_labels=("api",))
+    rounds(follower)
+    assert (state(desk), jobs.count) == ("in_step", before + 1)
+    desk.update("mt-one", remove_labels=("api",))
+    rounds(follower)
+    rounds(follower)
+    assert (desk.ask(Shares())[0]["copies"], jobs.count) == ([], before + 2)
 
 
 def test_its_thread_works_when_woken_and_ends_when_told(desk: Desk) -> None:
