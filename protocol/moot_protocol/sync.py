@@ -20,14 +20,15 @@ stores them checks them), and that further evidence travels while nobody's accep
 The owner carries effects out in order, commits what is to be stored, and then calls `proceed`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from msgspec.structs import replace
 
 from moot_protocol import crypto, limits
-from moot_protocol.batch import ZEROS
+from moot_protocol.batch import ZEROS, Link, batch_link
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.frontier import (
     FORMAT,
@@ -130,6 +131,9 @@ class SyncLog(Protocol):
     def missing(self, most: int) -> Sequence[Single]:
         """Up to so many accepted batches some of whose values are withheld."""
 
+    def torn(self, links: Sequence[Link]) -> Sequence[Single]:
+        """Those of these batches that are accepted and some of whose values are withheld."""
+
     def fork_proof(self, author: bytes) -> ForkProof | None:
         """Two signed headers of this author at the lowest forked number."""
 
@@ -174,6 +178,24 @@ _ENTRY: Final = 88
 """Bytes of an entry of a frontier, at most."""
 
 
+FIRST_REST: Final = 8
+"""Rounds for which a peer isn't asked again for values of a batch that it couldn't complete; then twice as many…"""
+MOST_REST: Final = 4096
+"""…and this many at most: it may have got them since."""
+TORN_BYTES: Final = 32 * limits.KIB
+"""Bytes of an answer that go to batches some of whose values are missing here, too; one always goes."""
+RESTS: Final = 8192
+"""Batches of which this is remembered for each peer."""
+
+
+class _Rest(NamedTuple):
+    """How long a peer isn't asked for a batch."""
+
+    rounds: int
+    until: int
+    """The round in which it is asked again."""
+
+
 class Session:
     """One replica's side of the exchange with one peer on one plane.
 
@@ -182,7 +204,6 @@ class Session:
         me: this replica's key.
         peer: the other's key, or None to take the first that speaks.
         log: this replica's log of the plane.
-        oldest: the lowest counter of the peer's that is still believed: the highest seen in earlier sessions.
         message_bytes: about the most a message of batches takes; one batch, up to 96 KiB, always goes.
     """
 
@@ -193,7 +214,6 @@ class Session:
         peer: bytes | None,
         log: SyncLog,
         *,
-        oldest: int = 1,
         message_bytes: int = limits.SYNC_MESSAGE_BYTES,
     ) -> None:
         self._plane = plane
@@ -202,13 +222,21 @@ class Session:
         self._message_bytes = message_bytes
         self._most_entries = min(limits.FRONTIER_ENTRIES, max((message_bytes - _AROUND_ENTRIES) // _ENTRY, 4))
         self.peer = peer
-        self.seen = oldest - 1
+        self.seen = 0
         """The highest counter of a frontier of the peer's that this session has read."""
         self._want_seen = 0
         self._theirs: FrontierBody | None = None
         self._asked: dict[bytes, tuple[Place, ...]] = {}
         """Places asked for since the last start, by author: asked again only when they have changed."""
         self._singles_asked: set[Single] = set()
+        """Batches asked for since the last start, to complete them."""
+        self._rests: dict[Single, _Rest] = {}
+        """Batches that the peer couldn't complete, the one it was asked for last at the end."""
+        self._brought: tuple[Link, ...] = ()
+        """Batches that came with the last message, until it has been looked what became of them."""
+        self._is_dry = False
+        """Whether an answer of this round has completed nothing: no more is asked for in it to be completed."""
+        self._rounds = 0
         self._diverged: set[bytes] = set()
         """Authors whose last place the peer doesn't know: the whole trail is sent for them."""
 
@@ -217,6 +245,8 @@ class Session:
         self._asked.clear()
         self._singles_asked.clear()
         self._diverged.clear()
+        self._brought, self._is_dry = (), False
+        self._rounds += 1
         return [self._tell(self._log.position(), ZEROS, Form.SUMMARY)]
 
     def receive(self, data: bytes) -> list[Effect]:
@@ -247,6 +277,7 @@ class Session:
 
     def proceed(self) -> list[Effect]:
         """Go on after stored batches or evidence: ask for what is still missing, or find that both are in step."""
+        self._note_torn()
         if self._theirs is None:
             return []
         position = self._log.position()
@@ -347,13 +378,34 @@ class Session:
     def _want(self, peer: bytes, places: Sequence[Place]) -> list[Effect]:
         """Ask a peer to go on after these places, and for what is withheld; ask nothing where there is neither."""
         room = limits.WANT_RANGES - len(places)
-        singles = [one for one in self._log.missing(room) if one not in self._singles_asked]
+        singles = [] if self._is_dry else [one for one in self._log.missing(room) if self._is_to_ask(one)]
         if not places and not singles:
             return []
         self._singles_asked.update(singles)
         counter = self._log.next_counter()
         want = Want(FORMAT, self._plane, self._me.public, peer, counter, tuple(places), tuple(singles))
         return [Send(build_want(self._me, want))]
+
+    def _is_to_ask(self, single: Single) -> bool:
+        """Whether to ask for a batch to complete it: once a round, and seldom a peer that couldn't do it before."""
+        rest = self._rests.get(single)
+        return single not in self._singles_asked and (rest is None or rest.until <= self._rounds)
+
+    def _note_torn(self) -> None:
+        """Note which of the batches that came are not whole even so: the peer has given all that it has of them.
+
+        Whoever's answer it was: all that a peer sends may be read by many, and each would ask for the same again.
+        """
+        brought, self._brought = self._brought, ()
+        torn = self._log.torn(brought)
+        for single in torn:
+            rest = self._rests.pop(single, _Rest(0, 0))
+            rounds = min(max(2 * rest.rounds, FIRST_REST), MOST_REST)
+            self._rests[single] = _Rest(rounds, self._rounds + rounds)
+        for oldest in list(self._rests)[: max(len(self._rests) - RESTS, 0)]:
+            del self._rests[oldest]
+        asked = {link.id for link in brought} & {single.id for single in self._singles_asked}
+        self._is_dry |= bool(asked) and asked <= {single.id for single in torn}
 
     def _towards(self, head: Entry) -> tuple[Place, ...]:
         """Where to go on towards a head: nowhere where it is held, at one place, or along the whole trail."""
@@ -394,17 +446,35 @@ class Session:
                 continue
             batches += found
             room -= sum(map(batch_room, found))
-        for single in want.singles:
-            whole = self._log.batch(single.author, single.id)
-            if whole is not None and batch_room(whole) <= room:
-                batches.append(whole)
-                room -= batch_room(whole)
+        batches += self._completing(want.singles, room)
         return [Send(build_batches(self._plane, tuple(batches), tuple(left), tuple(unknown)))]
+
+    def _completing(self, singles: Sequence[Single], room: int) -> Iterator[bytes]:
+        """The batches named that are here, as many as go into so many bytes; of torn ones, which may not help, few."""
+        torn_room = TORN_BYTES
+        for single in singles:
+            found = self._log.batch(single.author, single.id)
+            if found is None or batch_room(found) > room:
+                continue
+            if self._log.torn([batch_link(found)]):
+                if batch_room(found) > torn_room and torn_room < TORN_BYTES:
+                    continue
+                torn_room -= batch_room(found)
+            room -= batch_room(found)
+            yield found
 
     def _on_batches(self, message: Batches) -> list[Effect]:
         self._diverged.update(author for author in message.unknown if author in self._asked)
+        self._brought = tuple(_links(message.batches)) if self._log.missing(1) else ()
         if not message.batches:
             return self.proceed()
         for author in message.left:
             self._asked.pop(author, None)
         return [Store(message.batches)]
+
+
+def _links(batches: Sequence[bytes]) -> Iterator[Link]:
+    """What links these batches; what is no batch is left to whoever stores them to complain of."""
+    for batch in batches:
+        with suppress(MalformedError):
+            yield batch_link(batch)

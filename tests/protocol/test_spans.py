@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol.batch import ZEROS
+from moot_protocol.batch import ZEROS, Link
 from moot_protocol.frontier import Entry, Form, Frontier, FrontierBody, compare
 from moot_protocol.limits import KIB
 from moot_protocol.messages import Batches, ForkProof, Place, Single, decode_message
@@ -113,6 +113,10 @@ class Flat:
         """As the port's."""
 
     def missing(self, most: int) -> Sequence[Single]:
+        """As the port's."""
+        return []
+
+    def torn(self, links: Sequence[Link]) -> Sequence[Single]:
         """As the port's."""
         return []
 

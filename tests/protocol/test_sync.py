@@ -1,19 +1,20 @@
 """Sessions between logs in memory: how many rounds they take, what they say first, and that they always agree."""
 
 from collections.abc import Iterable
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol.acceptance import settle
 from moot_protocol.batch import Batch
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.frontier import FrontierBody
-from moot_protocol.messages import Batches, ForkProof, Want, decode_message, fork_proof
-from moot_protocol.sync import DigestAlarm, ForkSeen, InStep, Send, Session, Store
+from moot_protocol.messages import Batches, ForkProof, Want, build_batches, decode_message, fork_proof
+from moot_protocol.sync import FIRST_REST, TORN_BYTES, DigestAlarm, ForkSeen, InStep, Send, Session, Store
 from moot_testkit.feeds import FeedWriter, Town, note, signer, stripped
 from moot_testkit.held import HeldBatches
+from moot_testkit.settlement import settle
 from moot_testkit.synclog import MemoryLog, Peer, deliver_all, settle_down
 from moot_testkit.worlds import held_of, worlds
 
@@ -247,6 +248,82 @@ def test_withheld_values_are_asked_for_again_when_the_answer_was_lost() -> None:
         assert len(want.singles) == 2
 
 
+def torn_pair(count: int) -> tuple[Peer, Peer, list[Batch]]:
+    """Two replicas that each lack the same value of each of so many batches, and these batches with it."""
+    town = Town()
+    feed = town.replica("one")
+    batches = [feed.write(note("x" * 2000), note()) for _ in range(count)]
+    held = [*town.charter.batches, feed.batches[0], *(stripped(batch, [batch.header.last]) for batch in batches)]
+    one, two = peers(town, held, held)
+    return one, two, batches
+
+
+def answers(peer: Peer) -> list[Batches]:
+    messages = (decode_message(effect.message) for effect in peer.seen if isinstance(effect, Send))
+    return [message for message in messages if isinstance(message, Batches)]
+
+
+def test_values_that_neither_has_are_asked_for_once_and_then_seldom() -> None:
+    one, two, _ = torn_pair(1)
+    asked = []
+    for number in range(100):
+        one.start(two.key.public)
+        deliver_all([one, two])
+        if answers(two):
+            asked.append(number)
+        two.seen.clear()
+    assert asked == [0, 8, 24, 56]
+
+
+def test_what_the_peer_has_got_since_is_asked_for_again() -> None:
+    one, two, (whole,) = torn_pair(1)
+    one.start(two.key.public)
+    deliver_all([one, two])
+    two.log.add(whole)
+    for _ in range(FIRST_REST):
+        assert one.log.missing(9)
+        one.start(two.key.public)
+        deliver_all([one, two])
+    assert one.log.missing(9) == []
+
+
+def test_an_answer_holds_few_torn_batches_and_nothing_is_asked_for_after_one_that_completes_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("moot_protocol.limits.WANT_RANGES", 30)
+    one, two, _ = torn_pair(100)
+    missing, chooser = one.log.missing, Random(7)
+    monkeypatch.setattr(one.log, "missing", lambda most: chooser.sample(missing(100), min(most, 100)))
+    one.start(two.key.public)
+    deliver_all([one, two])
+    assert kinds(one).count(Want) == 1
+    (answer,) = answers(two)
+    assert TORN_BYTES / 2 < sum(map(len, answer.batches)) <= TORN_BYTES
+
+
+def test_torn_batches_of_which_none_is_missing_at_the_other_are_all_completed_in_one_round(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("moot_protocol.limits.WANT_RANGES", 100)
+    town = Town()
+    feed = town.replica("one")
+    batches = [feed.write(note("x" * 2000), note()) for _ in range(100)]
+    first = [*town.charter.batches, feed.batches[0]]
+    one, two = peers(town, [*first, *map(stripped, batches)], [*first, *batches])
+    one.start(two.key.public)
+    deliver_all([one, two])
+    assert one.log.missing(9) == []
+
+
+def test_what_is_no_batch_is_left_to_whoever_stores_it() -> None:
+    one, two, _ = torn_pair(1)
+    one.start(two.key.public)
+    deliver_all([one, two])
+    message = build_batches(one.log.plane, (b"no batch",), (), ())
+    assert one.sessions[two.key.public].receive(message) == [Store((b"no batch",))]
+    one.sessions[two.key.public].proceed()
+
+
 def test_equal_frontiers_with_different_digests_raise_an_alarm() -> None:
     town, feed = grown()
     one, two = peers(town, all_of(town.charter, feed), all_of(town.charter, feed))
@@ -290,9 +367,6 @@ def test_a_stale_frontier_has_no_effects() -> None:
     assert session.receive(newer) == []
     assert session.receive(older) == []
     assert session.seen == 2
-    fresh = Session(town.plane, two.key, one.key.public, two.log, oldest=session.seen)
-    assert fresh.receive(older) == []
-    assert fresh.receive(newer) != []
 
 
 def test_a_repeated_want_is_answered_once() -> None:

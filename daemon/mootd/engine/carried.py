@@ -1,8 +1,8 @@
 """What a remote is known to carry of each author's feed, so that only what it lacks is sent there.
 
 Invariant: a place noted here was put into the remote's queue, or read from the remote, together with all that comes
-before it. Where a frame is dropped from the queue, the places are taken back to before it (`rewind`): knowing less of
-a remote than is true costs sending something twice, knowing more would lose it.
+before it. Where a frame is dropped from the queue, the places are taken back to before it (`rewind`, `go_back`):
+knowing less of a remote than is true costs sending something twice, knowing more would lose it.
 """
 
 from collections.abc import Callable, Iterable
@@ -85,6 +85,16 @@ def rewind(transaction: WriteTransaction, remote: int, plane: int, author: bytes
     noted = transaction.get(Table.META, key)
     least = known if noted is None else _common(_decode(noted), known)
     transaction.put(Table.META, key, _encode(least))
+
+
+def go_back(transaction: WriteTransaction, remote: int, plane: int, author: bytes, known: Carried) -> None:
+    """Note at once that a remote carries no more of a feed than this: nothing of it waits that comes after."""
+    put(transaction, remote, plane, author, _common(carried_of(transaction, remote, plane, author), known))
+
+
+def carries(reader: Reader, remote: int, plane: int, author: bytes, known: Carried) -> bool:
+    """Whether a remote carries as much of a feed as this says, or more."""
+    return _common(carried_of(reader, remote, plane, author), known) == known
 
 
 def _common(one: Carried, other: Carried) -> Carried:

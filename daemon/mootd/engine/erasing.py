@@ -1,9 +1,10 @@
 """Carrying out erasures: taking values out of the log that an erasure which counts names.
 
-Invariant: when a transaction commits, what META calls erased of each feed is what the accepted erasures say that may
-say so (`moot_protocol.erasure`), no value of it is left in EVENTS or ASIDE or waits in a queue, and what is missing
-without being erased is marked as withheld, to be asked for. Whatever changed any of that (erasures that came or were
-cut, roles, a feed whose town was not known) only notes whose events are named; all is settled once, before the commit.
+Invariant: when a transaction commits, META names as erased exactly the events that accepted erasures name whose authors
+may erase them (`moot_protocol.erasure`), no value of these is left in EVENTS or ASIDE or waits in a queue, and what is
+missing without being erased is marked as withheld, to be asked for. Whatever changed any of that (erasures that came or
+were cut, roles, a feed whose town was not known) only notes whose events are named; all is settled once, before the
+commit.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -22,7 +23,7 @@ from mootd.engine.erased import BY_ADMIN, lacks, marks_in, name_of, opens_charte
 from mootd.engine.erased_copies import drop_copies
 from mootd.engine.layout import Views
 from mootd.engine.log import FeedRow, StoredBatch, StoredEvent, pack_event
-from mootd.engine.outbox import empty_queues
+from mootd.engine.outbox import empty_queues_of
 from mootd.engine.unit import Unit
 from mootd.store.port import Table
 
@@ -122,6 +123,7 @@ def _settle(unit: Unit, plane: int, number: int, come: _Come) -> None:
     _keep(unit, number, marks, kept)
     batches: dict[int, StoredBatch] = {}
     places, told = dict[Place, None](), dict[Place, None]()
+    stripped: list[Event] = []
     # What only admins may write may have come with its values: not every erasure that names it counts.
     # Where a feed has changed, what was not stripped while it lay aside may count now.
     changed = names | before if come is None else names - before
@@ -135,20 +137,21 @@ def _settle(unit: Unit, plane: int, number: int, come: _Come) -> None:
             told[_place_of(event.event)] = None
             if event.event.values_bytes is not None:
                 _strip(unit, event)
+                stripped.append(event.event)
                 places[_place_of(event.event)] = None
     for first, stored in batches.items():
         _mark(unit, row.plane, number, first, stored)
     is_to_strip = row.is_aside and not opens_charter(unit.transaction, number)
-    aside = _strip_aside(unit, number, marks) if is_to_strip else {}
+    aside = _strip_aside(unit, number, marks) if is_to_strip else []
     if places:
         unit.flush()
         for place in places:
             remake(unit, plane, place)
     if told or aside:  # also where the values went before it was known that they are erased
-        drop_copies(unit, plane, told | aside)
-    if places or aside:
+        drop_copies(unit, plane, told | dict.fromkeys(map(_place_of, aside)))
+    if stripped or aside:
         _begin_rebuild_anew(unit)
-        empty_queues(unit, plane)
+        empty_queues_of(unit, plane, row.author, {event.n for event in (*stripped, *aside)})
 
 
 def _marks_of(unit: Unit, number: int, names: Iterable[Erased]) -> dict[Erased, bool]:
@@ -192,16 +195,16 @@ def _place_of(event: Event) -> Place:
     return Place(event.skeleton.kind, event.skeleton.entity)
 
 
-def _strip_aside(unit: Unit, number: int, marks: Mapping[Erased, bool]) -> dict[Place, None]:
-    """Take values out of batches that are held without counting; which entities they are of."""
-    aside, found = Aside(unit.transaction), dict[Place, None]()
+def _strip_aside(unit: Unit, number: int, marks: Mapping[Erased, bool]) -> list[Event]:
+    """Take values out of batches that are held without counting; the events that had them."""
+    aside, found = Aside(unit.transaction), list[Event]()
     for _, _, row in aside.rows(number):
         batch = aside.batch(row)
         stripped = without(batch, marks)
         if stripped is not batch:
             aside.put(number, stripped, parked=row.parked, was_accepted=row.was_accepted)
-            events = (event for event, left in zip(batch.events, stripped.events, strict=True) if event is not left)
-            found |= dict.fromkeys(map(_place_of, events))
+            pairs = zip(batch.events, stripped.events, strict=True)
+            found += [event for event, left in pairs if event is not left]
     return found
 
 

@@ -5,10 +5,10 @@ Invariant: whatever goes into a queue is noted as carried in the same transactio
 of its own shared plane alone. Only for a `SharedPlane` is there a queue.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final, NamedTuple
 
-from moot_protocol.batch import batch_link
+from moot_protocol.batch import Link, batch_link
 from moot_protocol.frontier import Entry
 from moot_protocol.messages import AROUND_BATCHES, LARGEST_BATCH, batch_room, build_batches, build_fork
 from mootd.engine import carried as carrying
@@ -30,6 +30,8 @@ class Portion(NamedTuple):
     """author → what was carried of its feed before this message."""
     after: dict[bytes, Carried]
     """author → what is carried with it."""
+    spans: dict[bytes, tuple[int, int]]
+    """author → the first and the last event of its feed between which all are that the message holds of it."""
     is_charter: bool = False
     """Whether it holds batches of charters alone, which are sealed under a key of their own."""
 
@@ -75,7 +77,7 @@ def _proof(log: StoredLog, known: dict[bytes, Carried], entry: Entry) -> Iterato
         return
     before = known.get(entry.author, NOTHING)
     after = known[entry.author] = Carried(before.places, entry.forked_at)
-    yield Portion(build_fork(proof), {entry.author: before}, {entry.author: after})
+    yield Portion(build_fork(proof), {entry.author: before}, {entry.author: after}, {})
 
 
 def _lacking(log: StoredLog, known: dict[bytes, Carried], author: bytes, packing: "_Packing") -> Iterator[Portion]:
@@ -90,9 +92,19 @@ def _lacking(log: StoredLog, known: dict[bytes, Carried], author: bytes, packing
                 yield from packing.rest()
             here = known.get(author, NOTHING)
             known[author] = carrying.extend(here, [link])
-            packing.add(batch, author, here, known[author])
+            packing.add(batch, link, here, known[author])
         if known[author].places == before.places:
             return  # a feed with more branches than are remembered: the rest waits for its owner's end
+
+
+def repack(plane: bytes, batches: Iterable[bytes], room: int, *, is_charter: bool = False) -> Iterator[Portion]:
+    """Batches that a remote carries already, in messages of about `room` bytes."""
+    packing = _Packing(plane, room)
+    for batch in batches:
+        if not packing.fits(batch):
+            yield from (portion._replace(is_charter=is_charter) for portion in packing.rest())
+        packing.add(batch, batch_link(batch), NOTHING, NOTHING)
+    yield from (portion._replace(is_charter=is_charter) for portion in packing.rest())
 
 
 class _Packing:
@@ -105,24 +117,28 @@ class _Packing:
         self._size = AROUND_BATCHES
         self._before: dict[bytes, Carried] = {}
         self._after: dict[bytes, Carried] = {}
+        self._spans: dict[bytes, tuple[int, int]] = {}
 
     def fits(self, batch: bytes) -> bool:
         """Whether a batch goes into the present message."""
         return not self._batches or self._size + batch_room(batch) <= self.room
 
-    def add(self, batch: bytes, author: bytes, before: Carried, after: Carried) -> None:
+    def add(self, batch: bytes, link: Link, before: Carried, after: Carried) -> None:
         """Add a batch."""
         self._batches.append(batch)
         self._size += batch_room(batch)
-        self._before.setdefault(author, before)
-        self._after[author] = after
+        self._before.setdefault(link.author, before)
+        self._after[link.author] = after
+        first, last = self._spans.get(link.author, (link.first, link.last))
+        self._spans[link.author] = (min(first, link.first), max(last, link.last))
 
     def rest(self) -> Iterator[Portion]:
         """The present message, if there is anything in it; the next one begins."""
         if self._batches:
             message = build_batches(self._plane, tuple(self._batches), (), ())
-            yield Portion(message, self._before, self._after)
-        self._batches, self._size, self._before, self._after = [], AROUND_BATCHES, {}, {}
+            yield Portion(message, self._before, self._after, self._spans)
+        self._batches, self._size = [], AROUND_BATCHES
+        self._before, self._after, self._spans = {}, {}, {}
 
 
 def queue(
@@ -139,7 +155,8 @@ def queue(
         published_ms: when a remote without memory acknowledged it already; 0 for not yet.
     """
     before = tuple(sorted(portion.before.items()))
-    waiting = OutFrame(plane.number, BATCHES, frame, unit.now_ms, before, published_ms)
+    spans = tuple((author, *span) for author, span in sorted(portion.spans.items()))
+    waiting = OutFrame(plane.number, BATCHES, frame, unit.now_ms, before, published_ms, spans)
     Outbox(unit.transaction, remote, unit.replica.outbox_caps).put(waiting)
     for author, known in portion.after.items():
         carrying.put(unit.transaction, remote, plane.number, author, known)

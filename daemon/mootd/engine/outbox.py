@@ -6,7 +6,7 @@ again once the queue is empty; if it was published already, members ask for what
 given twice, so that what arrived late of an old frame is never taken for news of another.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -36,6 +36,19 @@ class OutFrame(msgspec.Struct, array_like=True, frozen=True):
     """(author, what the remote carried of its feed before this frame) for each feed it has batches of."""
     published_ms: int = 0
     """When a remote without memory acknowledged it; 0 for not yet."""
+    spans: tuple[tuple[bytes, int, int], ...] = ()
+    """(author, first, last) of each feed it has batches of: it holds no other events. Earlier releases noted none."""
+
+    @property
+    def authors(self) -> set[bytes]:
+        """Those whose feeds have to go back where it is dropped."""
+        return {author for author, _ in self.before}
+
+    def may_hold(self, author: bytes, numbers: Collection[int]) -> bool:
+        """Whether one of these events of an author may be among its own."""
+        if not self.spans:
+            return not self.before or author in self.authors
+        return any(each == author and any(first <= n <= last for n in numbers) for each, first, last in self.spans)
 
 
 class Gauge(NamedTuple):
@@ -92,6 +105,10 @@ class OutboxReader:
         for key, value in self._reader.scan(Table.OUTBOX, start, layout.after(self._prefix)):
             yield int.from_bytes(key[len(self._prefix) :], "big"), _decode(value)
 
+    def holds(self, number: int) -> bool:
+        """Whether a frame still stands here."""
+        return self._reader.get(Table.OUTBOX, self._key(number)) is not None
+
     def gauge(self) -> Gauge:
         """How full it is."""
         counts = self._counts()
@@ -101,6 +118,9 @@ class OutboxReader:
     def _counts(self) -> _Counts:
         kept = self._reader.get(Table.META, layout.outbox_gauge_key(self._remote))
         return _Counts() if kept is None else _decode_counts(kept)
+
+    def _key(self, number: int) -> bytes:
+        return self._prefix + number.to_bytes(8, "big")
 
 
 class Outbox(OutboxReader):
@@ -162,12 +182,26 @@ class Outbox(OutboxReader):
         self.retire([number for number, _ in gone])
         return len(gone)
 
+    def clear_of(self, plane: int, author: bytes, numbers: Collection[int]) -> int:
+        """Take frames away that may hold such events of an author, to be filled again from the log without them.
+
+        What stands behind them of the same feeds goes with them: it is sent again in any case.
+        """
+        gone: list[tuple[int, OutFrame]] = []
+        back: set[bytes] = set()
+        for number, frame in self.frames():
+            if frame.plane == plane and (frame.may_hold(author, numbers) or not back.isdisjoint(frame.authors)):
+                gone.append((number, frame))
+                back |= frame.authors
+        for _, frame in gone:
+            for each, known in frame.before:
+                carried.go_back(self._txn, self._remote, plane, each, known)
+        self.retire([number for number, _ in gone])
+        return len(gone)
+
     def _rewind(self, frame: OutFrame) -> None:
         for author, known in frame.before:
             carried.rewind(self._txn, self._remote, frame.plane, author, known)
-
-    def _key(self, number: int) -> bytes:
-        return self._prefix + number.to_bytes(8, "big")
 
     def _set_counts(self, counts: _Counts) -> None:
         self._txn.put(Table.META, layout.outbox_gauge_key(self._remote), _encode(counts))
@@ -177,3 +211,9 @@ def empty_queues(unit: Unit, plane: int) -> None:
     """Empty every queue of a plane whose key has changed, to be filled again from the log under the new one."""
     for row in remotes(unit.transaction):
         Outbox(unit.transaction, row.number).clear(plane)
+
+
+def empty_queues_of(unit: Unit, plane: int, author: bytes, numbers: Collection[int]) -> None:
+    """Take out of every queue of a plane what may hold such events of an author, whose values are erased."""
+    for row in remotes(unit.transaction):
+        Outbox(unit.transaction, row.number).clear_of(plane, author, numbers)

@@ -4,16 +4,16 @@ Invariant: whatever is handed out is read from a committed state and belongs to 
 more, where bytes leave.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
 from moot_protocol import kinds
-from moot_protocol.batch import ZEROS, Batch, Header, batch_link, decode_batch, encode_batch
+from moot_protocol.batch import ZEROS, Batch, Header, Link, batch_link, decode_batch, encode_batch
 from moot_protocol.clock import is_ahead
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.frontier import Entry
-from moot_protocol.messages import ForkProof, Place, Single, batch_room
+from moot_protocol.messages import Batches, ForkProof, Place, Single, batch_room, decode_message
 from moot_protocol.sync import Position
 from mootd.engine import layout
 from mootd.engine.aside import AsideReader, whole_batch
@@ -198,6 +198,24 @@ class StoredLog:
             source = LogSnapshot(reader)
             return [self._as_kept(source, batch) for batch in batches]
 
+    def tells_erased(
+        self, reader: Reader, message: bytes, spans: Mapping[bytes, tuple[int, int]] | None = None
+    ) -> bool:
+        """Whether a message with batches, read earlier, holds values that are erased in a snapshot or a transaction.
+
+        Args:
+            reader: the snapshot.
+            message: the message.
+            spans: author → between which events of its feed all are that the message holds of it; None for not known.
+        """
+        source = LogSnapshot(reader)
+        numbers = {author: source.feed_number(self._plane.number, author) for author in spans or ()}
+        if spans is not None and not any(marks_in(reader, numbers[each], *span) for each, span in spans.items()):
+            return False
+        decoded = decode_message(message)
+        batches = decoded.batches if isinstance(decoded, Batches) else ()
+        return any(self._as_kept(source, batch) is not batch for batch in batches)
+
     def _as_kept(self, source: LogSnapshot, packed: bytes) -> bytes:
         link = batch_link(packed)
         number = source.feed_number(self._plane.number, link.author)
@@ -242,6 +260,18 @@ class StoredLog:
                 stored = source.log.batch_holding(number, first)
                 if stored is not None:
                     found.append(Single(source.feed(number).author, stored.id))
+        return found
+
+    def torn(self, links: Sequence[Link]) -> Sequence[Single]:
+        """Those of these batches that are accepted and some of whose values are withheld."""
+        found: list[Single] = []
+        with self._replica.read() as reader:
+            source = LogSnapshot(reader)
+            for link in links:
+                number = source.feed_number(self._plane.number, link.author)
+                if reader.get(Table.META, layout.withheld_key(self._plane.number, number, link.first)) is not None:
+                    stored = source.log.batch_holding(number, link.first)
+                    found += [Single(link.author, link.id)] if stored is not None and stored.id == link.id else []
         return found
 
     def fork_proof(self, author: bytes) -> ForkProof | None:

@@ -4,9 +4,8 @@ Invariant: what is published comes from a session, from the queue, or from the c
 opened before anything is believed of it. What goes out while the line is open is queued after it was published, with
 the note that it was, for somebody waits for it at the other end: a crash in between sends it twice. A queued frame
 retires when every member heard of lately has said that it stands where this replica stands: a broker's acknowledgement
-is not delivery. What was read from the log before something was erased is not published after it. What this replica
-says of itself goes out in the order in which it was signed, for whoever hears the later first leaves the earlier out as
-stale.
+is not delivery. What was read from the log before it was erased is not published after it. What this replica says of
+itself goes out in the order in which it was signed, for whoever hears the later first leaves the earlier out as stale.
 """
 
 import asyncio
@@ -58,8 +57,10 @@ class Reply(NamedTuple):
 
     channel: Channel
     frame: bytes
-    cuts: int | None = None
-    """Of batches, how often the replica had cut or erased anything before they were read (`State.cuts`)."""
+    message: bytes = b""
+    """Of batches that answer somebody, what was sealed."""
+    cuts: int = 0
+    """Of these, how often the replica had cut or erased anything before they were read (`State.cuts`)."""
 
 
 class _Due(NamedTuple):
@@ -129,7 +130,7 @@ class LivePlane:
             return
         async with self._speaking:
             for reply in await self._hub.in_thread(partial(self.take, incoming)):
-                if reply.cuts not in (None, self._hub.replica.cuts):
+                if reply.cuts != self._hub.replica.cuts and await self._hub.in_thread(partial(self._is_outdone, reply)):
                     continue  # the erasure that came between begins a round, in which it is asked for again
                 await line.publish(self.on_remote.topic, reply.channel, reply.frame)
 
@@ -247,7 +248,11 @@ class LivePlane:
         if sealed is None:
             return None
         channel = _channel(decode_message(outgoing.message))
-        return Reply(channel, sealed(outgoing.message), cuts if channel is Channel.BATCHES else None)
+        return Reply(channel, sealed(outgoing.message), outgoing.message, cuts)
+
+    def _is_outdone(self, reply: Reply) -> bool:
+        """Whether a reply holds what was erased since it was read."""
+        return bool(reply.message) and self.on_remote.tells_erased(reply.message)
 
     # -- Who listens ---------------------------------------------------------------------------------------------
     def words(self) -> tuple[bytes, Will] | None:
@@ -325,9 +330,9 @@ class LivePlane:
     async def _publish(self, line: Line, due: _Due) -> None:
         published = 0
         try:
-            for frame in due.frames():
-                if self._hub.replica.cuts != due.cuts:
-                    break  # it may hold what was erased: it is read anew
+            for at, frame in enumerate(due.frames()):
+                if self._hub.replica.cuts != due.cuts and not await self._hub.in_thread(partial(self._may_go, due, at)):
+                    break  # it holds what was erased: it is read anew
                 await line.publish(self.on_remote.topic, Channel.BATCHES, frame)
                 published += 1
                 self._progress.note_sent(self.on_remote.plane.number, 1)
@@ -336,6 +341,13 @@ class LivePlane:
                 await self._hub.in_thread(partial(self._note, due, published))
             raise
         await self._hub.in_thread(partial(self._note, due, published))
+
+    def _may_go(self, due: _Due, at: int) -> bool:
+        """Whether nothing of a frame was erased since it was read."""
+        if at >= len(due.queued):
+            return not self.on_remote.is_stale(due.fresh[at - len(due.queued)])
+        with self._hub.replica.read() as reader:
+            return OutboxReader(reader, self._remote).holds(due.queued[at][0])
 
     async def _tell(self, line: Line) -> None:
         n, now_ms = self._own_n(), self._hub.replica.wall.now_ms()

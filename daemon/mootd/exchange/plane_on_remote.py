@@ -2,7 +2,7 @@
 
 Invariant: a frame is acted on only after it has been opened (`sealing.py`), and a message only after its signatures
 have been verified. Only sealed frames are queued, and none while the plane is isolated from the remote. What was read
-from the log before something was erased is not queued after it: it is read and sealed anew.
+from the log before it was erased is not queued after it: it is read and sealed anew, and nothing else is.
 All of it blocks, and belongs into a worker thread; one caller at a time.
 """
 
@@ -19,12 +19,12 @@ from moot_protocol.errors import Code, MalformedError
 from moot_protocol.frame import frame_epoch
 from moot_protocol.frontier import FrontierBody, summary
 from moot_protocol.limits import FRAME_BYTES
-from moot_protocol.messages import Batches, ForkProof, Message, Want
+from moot_protocol.messages import Batches, ForkProof, Message, Want, build_batches, decode_message
 from mootd.engine import carried as carrying
 from mootd.engine.carried import NOTHING, Carried
 from mootd.engine.commit import Committer
 from mootd.engine.exchange import take_in
-from mootd.engine.filling import Portion, portions, queue
+from mootd.engine.filling import Portion, portions, queue, repack
 from mootd.engine.joining import advance
 from mootd.engine.log import PlaneRow
 from mootd.engine.members import note_seen
@@ -39,9 +39,12 @@ from mootd.engine.stored_log import StoredLog
 from mootd.engine.unit import Unit
 from mootd.engine.versions import tell_version
 from mootd.exchange.sealing import Sealing
+from mootd.store.port import Reader
 
 AT_ONCE: Final = 8
 """Messages queued by one transaction."""
+TRIES: Final = 64
+"""Readings of which nothing could be queued, after which it is left for later."""
 
 
 class Took(NamedTuple):
@@ -249,6 +252,8 @@ class PlaneOnRemote:
     def fill(self, most_bytes: int, *, at_once: bool = True) -> int:
         """Queue what the remote lacks, until so many bytes of this plane wait; how many frames were queued.
 
+        What is queued where something is erased meanwhile should go before more is: then the rest is left for later.
+
         Args:
             most_bytes: the bytes.
             at_once: whether others' batches go, too, that their authors may be about to bring.
@@ -256,15 +261,19 @@ class PlaneOnRemote:
         queued = 0
         lacking = self._lacking(at_once=at_once)
         room: int | None = None
-        while some := list(islice(lacking, AT_ONCE)):
+        cuts, tries, step = self._replica.cuts, 0, AT_ONCE
+        while some := list(islice(lacking, step)):
             room = most_bytes - self.waiting_bytes() if room is None else room
             if room <= 0:
                 break
             count = self._commit(partial(self.queue, some=some))
-            if count < len(some):
-                lacking = self._lacking(at_once=at_once)
             queued += count
             room -= sum(len(ready.portion.message) for ready in some[:count])
+            if count < len(some):
+                tries += 1
+                lacking, step = self._lacking(at_once=at_once), 1
+            if tries == TRIES or (queued and self._replica.cuts != cuts):
+                break
         return queued
 
     def prepare(self, most: int) -> list[Ready]:
@@ -307,7 +316,8 @@ class PlaneOnRemote:
     def queue(self, unit: Unit, some: Sequence[Ready], published: int = 0) -> int:
         """Queue sealed messages, the first so many of which a remote without memory has acknowledged already.
 
-        What was sealed before something was erased is left out, and so counts as never sent: it is read anew.
+        One that holds what was erased meanwhile is left out, and so counts as never sent: it is read anew. So is one
+        before which something has to go again.
 
         Returns:
             How many were queued; those after them weren't.
@@ -317,11 +327,33 @@ class PlaneOnRemote:
         """
         check_is_there(unit.transaction, self._remote)
         check_allowed(unit.transaction, self._remote, self.plane.number)
-        fresh = list(takewhile(lambda ready: ready.cuts == unit.cuts, some))
-        for at, ready in enumerate(fresh):
+        for at, ready in enumerate(some):
+            if not self._follows(unit, ready.portion) or self._is_stale(unit.transaction, ready, unit.cuts):
+                return at
             published_ms = unit.now_ms if at < published else 0
             queue(unit, self._remote, self.plane, ready.frame, ready.portion, published_ms=published_ms)
-        return len(fresh)
+        return len(some)
+
+    def _follows(self, unit: Unit, portion: Portion) -> bool:
+        """Whether the remote still counts as carrying all that a portion comes after; else what is between is lost."""
+        before = portion.before.items()
+        return all(carrying.carries(unit.transaction, self._remote, self.plane.number, *each) for each in before)
+
+    def _is_stale(self, reader: Reader, ready: Ready, cuts: int) -> bool:
+        """Whether a message holds what is erased in a state in which there have been so many cuts."""
+        portion = ready.portion
+        return ready.cuts != cuts and self.log.tells_erased(reader, portion.message, portion.spans)
+
+    def is_stale(self, ready: Ready) -> bool:
+        """Whether a message that isn't queued yet holds what was erased since it was read."""
+        cuts = self._replica.cuts
+        with self._replica.read() as reader:
+            return self._is_stale(reader, ready, cuts)
+
+    def tells_erased(self, message: bytes) -> bool:
+        """Whether a message holds what is erased by now."""
+        with self._replica.read() as reader:
+            return self.log.tells_erased(reader, message)
 
     def summary(self) -> bytes:
         """The 32 bytes that tell where this replica stands."""
@@ -348,15 +380,41 @@ class PlaneOnRemote:
             )
 
     def everything(self) -> list[bytes]:
-        """Frames that hold all that is accepted here of this plane, read since something was last erased."""
-        while True:
-            cuts = self._replica.cuts
-            frames = [
-                self.sealing.seal(portion.message, is_charter=portion.is_charter)
-                for portion in portions(self.log, {}, self._message_bytes)
-            ]
-            if cuts == self._replica.cuts:
-                return frames
+        """Frames that hold all that is accepted here of this plane, but for what was erased before it was sealed."""
+        cuts = self._replica.cuts
+        found = portions(self.log, {}, self._message_bytes)
+        return self.fresh([Ready(each, self._sealed(each), cuts) for each in found])
+
+    def fresh(self, sealed: Sequence[Ready]) -> list[bytes]:
+        """The frames of messages; those that hold what was erased since they were read are sealed anew without it."""
+        return [self._without_erased(ready.portion) if self.is_stale(ready) else ready.frame for ready in sealed]
+
+    def repacked(self, batches: Iterable[bytes], proofs: Iterable[bytes]) -> list[bytes]:
+        """Frames that hold what stands on a remote already, but for what was erased before it was sealed.
+
+        Args:
+            batches: the batches.
+            proofs: messages with proofs of forks.
+        """
+        cuts, charters = self._replica.cuts, self.log.charters()
+        kept = self.log.without_erased(batches)
+        charter = [batch for batch in kept if batch_link(batch).author in charters]
+        others = [batch for batch in kept if batch_link(batch).author not in charters]
+        found = [
+            *repack(self.plane.id, charter, self._message_bytes, is_charter=True),
+            *(Portion(proof, {}, {}, {}) for proof in proofs),
+            *repack(self.plane.id, others, self._message_bytes),
+        ]
+        return self.fresh([Ready(each, self._sealed(each), cuts) for each in found])
+
+    def _sealed(self, portion: Portion) -> bytes:
+        return self.sealing.seal(portion.message, is_charter=portion.is_charter)
+
+    def _without_erased(self, portion: Portion) -> bytes:
+        message = decode_message(portion.message)
+        batches = self.log.without_erased(message.batches if isinstance(message, Batches) else ())
+        left = build_batches(self.plane.id, tuple(batches), (), ())
+        return self.sealing.seal(left, is_charter=portion.is_charter)
 
     def charter_frames(self) -> list[bytes]:
         """Frames that hold the plane's charter, for those who have missed a new key."""

@@ -1,10 +1,10 @@
 """Exchanging planes with one remote that keeps frames in refs: fetch, take in, push what the remote lacks.
 
 Invariant: what was read is noted only after it was taken in, and a queued frame retires only after the remote has taken
-the ref that holds it. What was read before something was erased is not pushed after it, but for what a push takes that
-has begun. A round that breaks off anywhere loses nothing and is simply begun again. A ref that can't be
-read, or that isn't where it was, harms no other; this replica's own is brought back, or begun anew where somebody else
-has taken it; what went with others' is pushed by whoever holds it, unless they bring it back.
+the ref that holds it. What was erased before a push begins is not in it. A round that breaks off anywhere loses nothing
+and is simply begun again. A ref that can't be read, or that isn't where it was, harms no other; this replica's own is
+brought back, or begun anew where somebody else has taken it; what went with others' is pushed by whoever holds it,
+unless they bring it back.
 """
 
 from collections import Counter
@@ -16,10 +16,9 @@ from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from moot_protocol.batch import batch_link
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.limits import MIB
-from moot_protocol.messages import Batches, ForkProof, build_batches, build_fork
+from moot_protocol.messages import Batches, ForkProof, build_fork
 from moot_protocol.time_units import MINUTE_MS
 from mootd.engine import layout
 from mootd.engine.commit import Committer
@@ -219,15 +218,15 @@ class RefExchange:
         """
         has_pushed = False
         while True:
-            await self._in_thread(lambda: plane.fill(FILL_BYTES, at_once=at_once))
-            cuts = self._replica.cuts
+            queued = await self._in_thread(lambda: plane.fill(FILL_BYTES, at_once=at_once))
             waiting = await self._in_thread(lambda: self._waiting(plane))
-            if not waiting and not await self._in_thread(plane.rewind):
+            if not waiting and not queued and not await self._in_thread(plane.rewind):
                 break
             if waiting:
                 told = await self._in_thread(lambda: self._frontier(plane, is_alone=False))
-                if self._replica.cuts != cuts:
-                    continue  # an erasure has emptied the queue meanwhile
+                waiting = await self._in_thread(partial(self._still_waiting, waiting))
+                if not waiting:
+                    continue  # all of it holds what was erased meanwhile, or follows it
                 await self._push(plane, [frame.frame for _, frame in waiting], told)
                 await self._in_thread(partial(self._retire, [number for number, _ in waiting]))
                 progress.note_sent(plane.plane.number, len(waiting))
@@ -242,6 +241,12 @@ class RefExchange:
         plane.sealing.check_allowed()
         found = self._queued(plane)
         return [] if plane.renew(frame for _, frame in found) else found
+
+    def _still_waiting(self, found: Sequence[tuple[int, OutFrame]]) -> list[tuple[int, OutFrame]]:
+        """Those of frames that no erasure has taken out of the queue."""
+        with self._replica.read() as reader:
+            outbox = OutboxReader(reader, self._number)
+            return [each for each in found if outbox.holds(each[0])]
 
     def _queued(self, plane: PlaneOnRemote) -> list[tuple[int, OutFrame]]:
         found: list[tuple[int, OutFrame]] = []
@@ -350,13 +355,11 @@ class RefExchange:
         own = await self._in_thread(lambda: self._own(plane))
         if own.pushes < SMALL_PUSHES or own.small_bytes < own.base_bytes // 2:
             return
-        cuts = self._replica.cuts
         try:
             frames = await self._repacked(plane, Ref(plane.topic, plane.sender, own.generation))
         except MalformedError:  # somebody has put something into it
             frames = await self._in_thread(plane.everything)
-        if self._replica.cuts == cuts:  # else in the next round: something of it may be erased
-            await self._begin(plane, own, frames)
+        await self._begin(plane, own, frames)
 
     async def _repacked(self, plane: PlaneOnRemote, ref: Ref) -> list[bytes]:
         """All that a ref of ours holds, but for what is erased, in as few frames as may be.
@@ -378,14 +381,7 @@ class RefExchange:
                     batches.update(dict.fromkeys(message.batches))
                 elif isinstance(message, ForkProof):
                     proofs.append(build_fork(message))
-        charters = await self._in_thread(plane.log.charters)
-        kept = await self._in_thread(partial(plane.log.without_erased, batches))
-        charter = [batch for batch in kept if batch_link(batch).author in charters]
-        others = [batch for batch in kept if batch_link(batch).author not in charters]
-        return [
-            *(plane.sealing.seal(message, is_charter=True) for message in _messages(plane.plane.id, charter)),
-            *(plane.sealing.seal(message) for message in (*proofs, *_messages(plane.plane.id, others))),
-        ]
+        return await self._in_thread(partial(plane.repacked, batches, proofs))
 
     async def _begin(self, plane: PlaneOnRemote, own: OwnRef, everything: Sequence[bytes]) -> None:
         """Begin the next generation that nobody else has taken with these frames."""
@@ -438,20 +434,6 @@ def _portions(frames: Sequence[bytes]) -> Iterator[list[bytes]]:
         portion.append(frame)
         size += len(frame)
     yield portion
-
-
-def _messages(plane: bytes, batches: Sequence[bytes]) -> list[bytes]:
-    """Batches in messages of about MESSAGE_BYTES."""
-    found: list[bytes] = []
-    portion: list[bytes] = []
-    size = 0
-    for batch in batches:
-        if portion and size + len(batch) > MESSAGE_BYTES:
-            found.append(build_batches(plane, tuple(portion), (), ()))
-            portion, size = [], 0
-        portion.append(batch)
-        size += len(batch)
-    return [*found, build_batches(plane, tuple(portion), (), ())] if portion else found
 
 
 def _taken_away(alarms: Sequence[Alarm], plane: PlaneOnRemote) -> list[str]:

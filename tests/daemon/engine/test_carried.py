@@ -120,3 +120,10 @@ def test_of_a_forked_feed_what_all_notes_name_holds() -> None:
     assert rewound(one, at((9, "i")), known=every) == at((9, "i"))
     assert rewound(one, one, known=one) == one
     assert rewound(at((9, "i"), forked_at=5), at((7, "g'"), forked_at=5), known=every) == at(forked_at=5)
+
+
+def test_of_a_feed_with_one_branch_a_note_of_its_fork_holds_only_what_both_name() -> None:
+    one, forked = at((9, "i"), forked_at=5), at((9, "i"), forked_at=7)
+    assert rewound(one, forked, known=one) == at((9, "i")), "of two forks the proof of neither is surely carried"
+    assert rewound(at((3, "c")), known=one) == at(), "a lower place of a forked feed may be of another branch"
+    assert rewound(one, known=at((3, "c"))) == at()

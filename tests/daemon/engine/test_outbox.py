@@ -266,6 +266,34 @@ def test_clearing_takes_one_plane_s_frames_or_all_and_rewinds_them() -> None:
     assert queue.gauge == Gauge(0, 0, 0, 0)
 
 
+def test_clearing_of_events_takes_the_frames_that_may_hold_them_and_those_behind_them_of_the_same_feeds() -> None:
+    queue = Queue()
+    other, end = seed("another author"), Carried(((9, seed("batch 9")),))
+    places = [NOTHING, *(Carried(((n, seed(f"batch {n}")),)) for n in (3, 6))]
+
+    def of(number: int, author: bytes, at: int) -> OutFrame:
+        first = 3 * at + 1
+        return frame(number, before=((author, places[at]),), spans=((author, first, first + 2),))
+
+    queue.put(of(1, AUTHOR, 0), of(2, AUTHOR, 1), of(3, other, 0), of(4, AUTHOR, 2), frame(5, plane=2))
+    with queue.store.write() as writer:
+        carried.put(writer, 1, 1, AUTHOR, end)
+    for number in (7, 99):
+        assert queue.do(lambda outbox, number=number: outbox.clear_of(1, other, {number})) == 0
+    assert queue.do(lambda outbox: outbox.clear_of(1, AUTHOR, {5, 77})) == 2
+    assert queue.numbers == [1, 3, 5]
+    with queue.store.read() as reader:
+        assert carried.carried(reader, 1, 1) == {AUTHOR: places[1]}, "at once: nothing waits that comes after"
+        assert not carried.has_rewinds(reader, 1, 1)
+
+
+def test_a_frame_of_an_earlier_release_may_hold_any_event_of_its_authors() -> None:
+    queue = Queue()
+    queue.put(frame(1, before=((AUTHOR, NOTHING),)), frame(2, before=((seed("another author"), NOTHING),)))
+    assert queue.do(lambda outbox: outbox.clear_of(1, AUTHOR, {5})) == 1
+    assert queue.numbers == [2]
+
+
 ACTIONS = st.lists(
     st.one_of(
         st.sampled_from(["one", "two", "fork", "fill", "clear", "retire", "publish", "rewind"]).map(lambda it: (it, 1)),

@@ -8,7 +8,7 @@ from moot_protocol.batch import ZEROS, Batch, decode_batch
 from moot_protocol.clock import from_ms
 from moot_protocol.errors import Code
 from moot_protocol.limits import ASIDE_BATCHES_PER_AUTHOR, CLOCK_AHEAD_MS
-from moot_protocol.messages import Place, Single, fork_proof
+from moot_protocol.messages import Place, Single, build_batches, fork_proof
 from moot_testkit import model
 from moot_testkit.carrying import log_of
 from moot_testkit.engine import START_MS, Desk
@@ -250,6 +250,35 @@ def test_what_stands_on_a_remote_loses_what_is_erased_since_and_nothing_else() -
     assert log_of(desk).without_erased(standing) == kept
     assert log_of(desk).without_erased(kept) == kept
     assert log_of(told(town, one.batches[0])).without_erased(standing) == standing
+
+
+def test_a_message_tells_what_is_erased_if_it_was_read_before_the_erasure() -> None:
+    town, one, two, batch = two_feeds()
+    before = told(town, *of(town, one, two))
+    two.write(erasing(batch, 2))
+    after = told(town, *of(town, one, two))
+    old, new = (build_batches(town.plane, tuple(map(wire, each)), (), ()) for each in ([batch], [stripped(batch, [2])]))
+    spans = {one.author: (batch.header.first, batch.header.last)}
+    for known in (None, spans):
+        assert [tells_erased(desk, old, known) for desk in (before, after)] == [False, True]
+        assert not tells_erased(after, new, known)
+    assert not tells_erased(after, old, {one.author: (3, 9), two.author: (1, 9)}), "only there anything is looked for"
+
+
+def tells_erased(desk: Desk, message: bytes, spans: dict[bytes, tuple[int, int]] | None) -> bool:
+    with desk.replica.read() as reader:
+        return log_of(desk).tells_erased(reader, message, spans)
+
+
+def test_a_batch_is_torn_if_it_is_accepted_and_any_value_is_withheld() -> None:
+    town = Town()
+    one = town.replica("one")
+    whole, torn, unknown = (one.write(note(), note()) for _ in range(3))
+    desk = Desk().watch(town)
+    desk.receive([*town.charter.batches, one.batches[0], whole, stripped(torn, [torn.header.first])])
+    links = [each.link for each in (whole, torn, unknown)]
+    assert log_of(desk).torn(links) == [Single(one.author, torn.id)]
+    assert log_of(desk).torn([links[1]._replace(id=unknown.id)]) == []
 
 
 # -- What is erased ------------------------------------------------------------------------------------------------

@@ -6,17 +6,28 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.batch import ZEROS, batch_link, decode_batch
+from moot_protocol.batch import ZEROS
 from moot_protocol.frontier import FORMAT
-from moot_protocol.messages import Batches, Place, Want, build_want
+from moot_protocol.messages import Place, Want, build_want
 from moot_testkit.erasing import SECRET
 from moot_testkit.exchanging import STILL, Peer, in_place, in_step, live_plane, peers, through_refs
 from moot_testkit.live import QuietLine
+from moot_testkit.sealed_frames import (
+    batches_in,
+    fill_up,
+    heads,
+    is_everything_in,
+    is_gapless,
+    queued,
+    said,
+    shown,
+    tells,
+)
 from mootd.edges.memory_remote import MemoryRefRemote, MemoryRefs
-from mootd.engine.outbox import OutboxReader
+from mootd.engine.outbox import Outbox
 from mootd.engine.state import REPLICA_KEY
 from mootd.exchange.live_plane import LivePlane, Reply
-from mootd.exchange.plane_on_remote import PlaneOnRemote
+from mootd.exchange.plane_on_remote import AT_ONCE, PlaneOnRemote
 from mootd.exchange.progress import Progress
 from mootd.exchange.ref_exchange import MESSAGE_BYTES, RefExchange
 from mootd.remotes import Channel, Incoming
@@ -44,6 +55,23 @@ class Interrupted(QuietLine):
         else:
             self.before.append(frame)
             await asyncio.to_thread(self._work)
+
+
+class Restless(QuietLine):
+    """A line on which something happens while each of the first frames with batches is on its way."""
+
+    def __init__(self, work: Callable[[], None], most: int = 8) -> None:
+        super().__init__()
+        self.frames: list[bytes] = []
+        self._work = work
+        self._most = most
+
+    async def publish(self, topic: bytes, channel: Channel, frame: bytes) -> None:
+        """As the port's."""
+        if channel is Channel.BATCHES:
+            self.frames.append(frame)
+            if len(self.frames) <= self._most:
+                await asyncio.to_thread(self._work)
 
 
 class Interrupting(MemoryRefRemote):
@@ -76,43 +104,6 @@ def before_commit(peer: Peer, at: int, work: Callable[[], None]) -> Callable[[Ca
     return commit
 
 
-def said(plane: PlaneOnRemote, frames: Iterable[bytes]) -> set[bytes]:
-    """All values that frames hold."""
-    messages = (plane.sealing.open(frame) for frame in frames)
-    batches = (batch for message in messages if isinstance(message, Batches) for batch in message.batches)
-    return {event.values_bytes or b"" for batch in batches for event in decode_batch(batch).events}
-
-
-def tells(plane: PlaneOnRemote, frames: Iterable[bytes]) -> bool:
-    """Whether frames hold the secret."""
-    return any(SECRET.encode() in values for values in said(plane, frames))
-
-
-def queued(peer: Peer) -> list[bytes]:
-    """The frames that wait."""
-    with peer.replica.read() as reader:
-        return [frame.frame for _, frame in OutboxReader(reader, peer.number("origin")).frames()]
-
-
-def heads(plane: PlaneOnRemote, frames: Iterable[bytes]) -> set[tuple[bytes, int]]:
-    """(author, last event) of the batches that frames hold."""
-    messages = (plane.sealing.open(frame) for frame in frames)
-    links = (batch_link(batch) for each in messages if isinstance(each, Batches) for batch in each.batches)
-    return {(link.author, link.last) for link in links}
-
-
-async def shown(refs: MemoryRefs, plane: PlaneOnRemote) -> list[bytes]:
-    """All frames that stand in refs."""
-    remote = MemoryRefRemote(refs)
-    tips = (await remote.fetch([plane.topic])).tips
-    return [frame for tip in tips for frame in (await remote.read(tip, None, 1 << 30))[0]]
-
-
-def is_everything_in(peer: Peer, plane: PlaneOnRemote, frames: Iterable[bytes]) -> bool:
-    """Whether the last batches of all authors are in frames."""
-    return {(entry.author, entry.n) for entry in peer.position().frontier} <= heads(plane, frames)
-
-
 async def test_what_was_sealed_before_an_erasure_is_not_queued_after_it_and_counts_as_never_sent() -> None:
     async with peers(2, STILL, running=False) as (ada, _):
         ada.add(through_refs(MemoryRefs()))
@@ -120,8 +111,8 @@ async def test_what_was_sealed_before_an_erasure_is_not_queued_after_it_and_coun
         old = there.prepare(99)
         assert tells(there, (ready.frame for ready in old))
         ada.erase(issue)
-        assert ada.commit(lambda unit: there.queue(unit, old)) == 0
-        assert queued(ada) == []
+        assert ada.commit(lambda unit: there.queue(unit, old)) == len(old) - 1, "what holds it stands last"
+        assert not tells(there, queued(ada))
         there.fill(MUCH)
         assert not tells(there, queued(ada))
         assert is_everything_in(ada, there, queued(ada))
@@ -147,11 +138,9 @@ async def test_a_queue_that_is_being_filled_while_something_is_erased_is_filled_
         issue, number = ada.say(SECRET), ada.number("origin")
         commit = before_commit(ada, 2, lambda: ada.erase(issue))  # the charter is queued, what was written isn't
         there = PlaneOnRemote(ada.replica, ada.plane(), number, commit, message_bytes=MESSAGE_BYTES)
-        there.fill(MUCH)
+        assert fill_up(there) < 4
         assert not tells(there, queued(ada))
         assert (ada.replica.id, ada.own_n()) in heads(there, queued(ada)), "what was written is, without what is erased"
-        while there.rewind():
-            there.fill(MUCH)
         assert is_everything_in(ada, there, queued(ada))
 
 
@@ -170,11 +159,118 @@ async def test_all_of_a_plane_is_read_anew_where_something_is_erased_while_it_is
                 waits.pop()()
             return frame
 
-        assert tells(there, there.everything())
+        everything = there.everything()
+        assert tells(there, everything)
         monkeypatch.setattr(there.sealing, "seal", late)
         frames = there.everything()
+        assert not waits
         assert not tells(there, frames)
-        assert is_everything_in(ada, there, frames)
+        assert heads(there, frames) == heads(there, everything)
+
+
+# -- While much is erased ----------------------------------------------------------------------------------------
+def small(peer: Peer, commit: Any = None) -> PlaneOnRemote:
+    """A plane on a remote in messages of which each holds a few issues."""
+    return PlaneOnRemote(peer.replica, peer.plane(), peer.number("origin"), commit or peer.commit, message_bytes=2048)
+
+
+def eraser(peer: Peer, count: int) -> Callable[[], None]:
+    """Erases another issue each time, of so many; the remote has them already."""
+    issues = [peer.say("for a while") for _ in range(count)]
+    there = peer.on_remote()
+    there.fill(MUCH)
+    peer.commit(lambda unit: Outbox(unit.transaction, peer.number("origin")).retire(range(1000)))
+
+    def erase() -> None:
+        assert issues, "more readings than there should be"
+        peer.erase(issues.pop())
+
+    return erase
+
+
+def before_each_commit(peer: Peer, work: Callable[[], None]) -> Callable[[Callable[..., Any]], Any]:
+    """A peer's commits, before each of which something happens."""
+
+    def commit(job: Callable[..., Any]) -> Any:
+        work()
+        return peer.commit(job)
+
+    return commit
+
+
+async def test_a_queue_is_filled_while_something_else_is_erased_between_each_reading_and_queueing() -> None:
+    async with peers(2, STILL, running=False) as (ada, _):
+        ada.add(through_refs(MemoryRefs()))
+        erase = eraser(ada, 12)
+        for _ in range(60):
+            ada.say(SECRET)
+        n = ada.own_n()
+        there = small(ada, before_each_commit(ada, erase))
+        while (ada.replica.id, n) not in heads(there, queued(ada)):
+            assert there.fill(MUCH) > 0
+        assert len(queued(ada)) > AT_ONCE
+
+
+async def test_a_queue_is_filled_while_what_goes_into_it_is_erased() -> None:
+    async with peers(2, STILL, running=False) as (ada, _):
+        ada.add(through_refs(MemoryRefs()))
+        issues = [ada.say(f"{SECRET} {number}") for number in range(60)]
+        told, commits = issues[::4], []
+
+        def erase() -> None:
+            commits.append(len(queued(ada)))
+            if told:
+                ada.erase(told.pop())
+
+        there = small(ada, before_each_commit(ada, erase))
+        assert fill_up(there) < 40
+        assert len(commits) < 60
+        assert is_everything_in(ada, there, queued(ada))
+        assert sum(SECRET.encode() in values for values in said(there, queued(ada))) == 60 - 15 + len(told)
+
+
+async def test_where_something_of_it_is_erased_a_queue_is_filled_frame_by_frame_so_that_what_is_there_goes_first() -> (
+    None
+):
+    async with peers(2, STILL, running=False) as (ada, _):
+        ada.add(through_refs(MemoryRefs()))
+        issues = [ada.say(f"{SECRET} {number}") for number in range(60)]
+        told = issues[:2]
+        there = small(ada, before_each_commit(ada, lambda: ada.erase(told.pop(0)) if told else None))
+        before = there.fill(MUCH)
+        assert before == len(queued(ada)) < AT_ONCE, "those before the first issue"
+        assert there.fill(MUCH) == 1
+        assert there.fill(MUCH) > AT_ONCE
+        assert is_gapless(there, queued(ada), ada)
+
+
+async def test_what_comes_after_a_message_that_has_to_go_again_is_not_queued_before_it() -> None:
+    async with peers(2, STILL, running=False) as (ada, _):
+        ada.add(through_refs(MemoryRefs()))
+        issues, there = [ada.say(f"{SECRET} {number}") for number in range(30)], small(ada)
+        old = there.prepare(99)
+        first = next(at for at, ready in enumerate(old) if tells(there, [ready.frame]))
+        ada.commit(lambda unit: there.queue(unit, old[: first + 1]))
+        ada.erase(issues[0])
+        assert len(queued(ada)) == first, "the erasure has taken it out"
+        assert ada.commit(lambda unit: there.queue(unit, old[first + 1 :])) == 0
+        there.fill(MUCH)
+        assert is_gapless(there, queued(ada), ada)
+
+
+async def test_an_erasure_takes_out_of_a_queue_what_may_hold_it_and_what_follows_it_and_nothing_before() -> None:
+    async with peers(2, STILL, running=False) as (ada, _):
+        ada.add(through_refs(MemoryRefs()))
+        issues, there = [ada.say(f"{SECRET} {number}") for number in range(30)], small(ada)
+        there.fill(MUCH)
+        before = queued(ada)
+        ada.erase(issues[15])
+        left = queued(ada)
+        assert 0 < len(left) < len(before)
+        assert left == before[: len(left)]
+        assert any(b" 15" in values for values in said(there, [before[len(left)]]))
+        there.fill(MUCH)
+        assert is_gapless(there, queued(ada), ada)
 
 
 # -- On an open line -------------------------------------------------------------------------------------------------
@@ -191,7 +287,33 @@ async def test_what_waits_to_be_published_behind_a_frame_is_read_anew_where_some
         line = Interrupted(lambda: ada.erase(issue))
         await plane.hand_over(line)
         assert not tells(there, [*line.before, *line.after, *queued(ada)])
-        assert is_everything_in(ada, there, line.after)
+        assert is_everything_in(ada, there, [*line.before, *line.after])
+
+
+async def test_what_waits_to_be_published_is_while_something_else_is_erased_before_each_frame(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with peers(2, STILL, running=False) as (ada, _):
+        plane, erase = live_plane(ada), eraser(ada, 12)
+        for _ in range(60):
+            ada.say(SECRET * 40)
+        n, line, dues = ada.own_n(), Restless(erase, 4), list[int]()
+        due = plane._due
+
+        def late() -> Any:
+            found = due()
+            dues.append(len(line.frames))
+            if len(dues) <= 4:
+                erase()
+            return found
+
+        monkeypatch.setattr(plane, "_due", late)
+        await plane.hand_over(line)
+        assert len(dues) > 4
+        assert dues[1] > 0, "what was due goes out"
+        assert (ada.replica.id, n) in heads(plane.on_remote, line.frames)
+        sent = batches_in(plane.on_remote, line.frames)
+        assert len(sent) == len(set(sent)), "none has to go again"
 
 
 async def test_what_was_published_right_before_is_not_queued_and_goes_out_again_without_it() -> None:
@@ -261,6 +383,59 @@ async def test_a_queue_that_was_read_before_an_erasure_is_not_pushed_after_it(mo
         assert not tells(there, frames)
         assert is_everything_in(ada, there, frames)
         assert queued(ada) == []
+
+
+async def test_a_plane_is_pushed_in_one_round_while_something_else_is_erased_before_each_push(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mootd.exchange.ref_exchange.PUSH_BYTES", 8192)
+    refs = MemoryRefs()
+    async with peers(2, STILL, running=False) as (ada, _):
+        ada.add(through_refs(refs))
+        erase, there = eraser(ada, 8), small(ada)
+        for number in range(60):
+            ada.say(f"{SECRET} {number}")
+        n = ada.own_n()
+        exchange = RefExchange(MemoryRefRemote(refs), ada.number("origin"), ada.replica, ada.commit, in_place)
+        waiting = exchange._waiting
+        reads: list[int] = []
+
+        def late(plane: PlaneOnRemote) -> Any:
+            found = waiting(plane)
+            reads.append(len(found))
+            if len(reads) <= 8:
+                erase()
+            return found
+
+        monkeypatch.setattr(exchange, "_waiting", late)
+        await exchange.round([there], Progress())
+        frames = await shown(refs, there)
+        assert (ada.replica.id, n) in heads(there, frames)
+        assert len(reads) < 12, "each push takes what it has read"
+        assert len(frames) == len(set(frames)) == sum(reads) + 1, "and none goes twice"
+
+
+async def test_a_round_goes_on_where_all_that_it_has_queued_is_to_be_sealed_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refs = MemoryRefs()
+    async with peers(2, STILL, running=False) as (ada, _):
+        ada.add(through_refs(refs))
+        issues, there = [ada.say(f"{SECRET} {number}") for number in range(9)], ada.on_remote()
+        told, fill = issues[:4], there.fill
+
+        def late(most: int, **options: Any) -> int:
+            count = fill(most, **options)
+            if told:
+                ada.erase(told.pop(0))
+            return count
+
+        monkeypatch.setattr(there, "fill", late)
+        exchange = RefExchange(MemoryRefRemote(refs), ada.number("origin"), ada.replica, ada.commit, in_place)
+        await exchange.round([there], Progress())
+        assert not told
+        assert is_everything_in(ada, there, await shown(refs, there))
+        assert is_gapless(there, await shown(refs, there), ada)
 
 
 @pytest.mark.parametrize("erased", ["before", "when it is read", "when it is sealed"])

@@ -1,15 +1,16 @@
 """A replica's log in memory, as sessions see it, and a pipe between sessions that loses, repeats and reorders."""
 
+import sys
 from collections.abc import Sequence
 from hashlib import sha256
 
-from moot_protocol.acceptance import Settlement, settle
-from moot_protocol.batch import ZEROS, Batch, decode_batch, decode_header
+from moot_protocol.batch import ZEROS, Batch, Link, decode_batch, decode_header
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.messages import ForkProof, Place, Single, fork_proof
 from moot_protocol.sync import DigestAlarm, Effect, ForkSeen, InStep, Position, Send, Session, Store
 from moot_testkit.feeds import live_digest, wire
 from moot_testkit.held import HeldBatches
+from moot_testkit.settlement import Settlement, settle
 from moot_testkit.settling import frontier_of
 
 
@@ -111,6 +112,11 @@ class MemoryLog:
             if not batch.is_complete
         ]
         return lacking[:most]
+
+    def torn(self, links: Sequence[Link]) -> Sequence[Single]:
+        """Those of these batches that are accepted with withheld values."""
+        missing = self.missing(sys.maxsize)
+        return [single for link in links if (single := Single(link.author, link.id)) in missing]
 
     def _accepted(self, author: bytes) -> list[Batch]:
         accepted = self.settled().accepted.get(author)
