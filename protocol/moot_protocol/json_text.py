@@ -14,6 +14,7 @@ import msgspec
 
 from moot_protocol.limits import JSON_NESTING
 
+_pack: Final = msgspec.msgpack.Encoder().encode
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding others' JSON into a type may end in: it has another form, is no UTF-8, or is nested too deeply."""
 
@@ -98,3 +99,24 @@ def _check_depth(value: Any) -> None:
             return
         level = [part for item in containers for part in (item.values() if isinstance(item, dict) else item)]
     raise ValueError(_TOO_DEEP)
+
+
+def to_msgpack(value: Any) -> bytes:
+    """A value, JSON's among it, as MessagePack, whose integers end at 64 bits: longer ones become floats, or text."""
+    try:
+        return _pack(value)
+    except OverflowError:
+        return _pack(_narrowed(msgspec.to_builtins(value, builtin_types=(bytes,))))
+
+
+def _narrowed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _narrowed(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_narrowed(each) for each in value]
+    if type(value) is not int or -(2**63) <= value < 2**64:
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return str(value)

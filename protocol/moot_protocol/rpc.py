@@ -50,6 +50,7 @@ import msgspec
 
 from moot_protocol import limits
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
+from moot_protocol.json_text import to_msgpack
 from moot_protocol.methods import REQUESTS
 from moot_protocol.request_base import Request
 
@@ -299,7 +300,7 @@ def result_frame(call_id: int, result: Any) -> bytes:
         RefusedError: `limit`: it is too large for a frame.
         TypeError: it holds what MessagePack can't.
     """
-    return frame(_encode({"id": call_id, "result": result}))
+    return frame(to_msgpack({"id": call_id, "result": result}))
 
 
 def event_frame(call_id: int, event: Any) -> bytes:

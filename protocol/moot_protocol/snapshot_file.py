@@ -19,6 +19,7 @@ from msgspec.structs import astuple
 from moot_protocol.codec import decode_unchecked, decoder, encode
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.issue import CLOSED
+from moot_protocol.json_text import to_msgpack
 from moot_protocol.limits import SNAPSHOT_BYTES, SNAPSHOT_ISSUES, SNAPSHOT_LOST
 from moot_protocol.listing import IssueDoc
 from moot_protocol.spool import is_keyed, keyed
@@ -136,7 +137,7 @@ def build_snapshot(
     names: set[str] = set()
     packed_open = 0
     for issue in issues:
-        data = msgspec.msgpack.encode(issue)
+        data = to_msgpack(issue)
         # What it costs: itself, and its id in `ready` or `blocked` with what blocks it.
         cost = (
             len(data) + 8 + 2 * len(issue["id"].encode()) + sum(len(each) + 4 for each in blocked.get(issue["id"], ()))

@@ -21,7 +21,6 @@ The owner carries effects out in order, commits what is to be stored, and then c
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import groupby
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
@@ -476,5 +475,8 @@ class Session:
 def _links(batches: Sequence[bytes]) -> Iterator[Link]:
     """What links these batches; what is no batch is left to whoever stores them to complain of."""
     for batch in batches:
-        with suppress(MalformedError):
-            yield batch_link(batch)
+        try:
+            link = batch_link(batch)
+        except MalformedError:
+            continue
+        yield link

@@ -58,6 +58,8 @@ class Export(Request[dict[str, Any]], kw_only=True):
     filter: Filter = msgspec.field(default_factory=Filter)
     after: str = ""
     tombstones: bool = True
+    exact: bool = True
+    """Each field as it was imported; else every known field has its type, as `show` has them."""
 
 
 TRANSFER_REQUESTS: tuple[type[Request[Any]], ...] = (Import, ImportEdits, Export)

@@ -4,12 +4,14 @@ import json
 import math
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_protocol import json_text
 from moot_protocol.limits import JSON_NESTING
+from moot_protocol.listing import Page
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 json_values: st.SearchStrategy[Any] = st.recursive(
@@ -78,3 +80,27 @@ def test_a_wide_value_is_not_a_deep_one() -> None:
 
 def test_a_line_keeps_the_order_of_its_names() -> None:
     assert json_text.to_line({"b": "é\n", "a": None}) == '{"b":"é\\n","a":null}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("value", "packed"),
+    [
+        (2**64 - 1, 2**64 - 1),
+        (-(2**63), -(2**63)),
+        (2**64, float(2**64)),
+        (-(2**63) - 1, -float(2**63)),
+        (10**400, "1" + "0" * 400),
+        ({"a": [1, {"b": 2**70, "c": b"x", "d": True}]}, {"a": [1, {"b": float(2**70), "c": b"x", "d": True}]}),
+    ],
+)
+def test_messagepack_gets_the_nearest_of_integers_that_it_can_t_hold(value: Any, packed: Any) -> None:
+    assert msgspec.msgpack.decode(json_text.to_msgpack(value)) == packed
+
+
+def test_what_holds_no_such_integer_is_packed_as_it_is() -> None:
+    page = Page(issues=[{"id": "a", "n": 2**64 - 1}], total=1, truncated=False)
+    assert json_text.to_msgpack(page) == msgspec.msgpack.encode(page)
+    longer = Page(issues=[{"id": "a", "n": 2**64}], total=1, truncated=False)
+    assert msgspec.convert(msgspec.msgpack.decode(json_text.to_msgpack(longer)), Page).issues == [
+        {"id": "a", "n": 2.0**64}
+    ]

@@ -265,6 +265,12 @@ def test_an_answer_arrives_as_it_was_sent(result: Any) -> None:
     assert msgspec.msgpack.decode(answer.result) == result
 
 
+def test_an_answer_with_an_integer_beyond_64_bits_arrives_with_the_nearest_number() -> None:
+    sent = rpc.result_frame(5, Page(issues=[{"id": "a", "metadata": {"n": 10**29}}], total=1, truncated=False))
+    page = rpc.decode_result(ListIssues(), rpc.decode_from_daemon(payload_of(sent)).result)
+    assert page.issues == [{"id": "a", "metadata": {"n": 1e29}}]
+
+
 def test_an_answer_becomes_the_type_that_its_request_names() -> None:
     answer = rpc.decode_from_daemon(
         payload_of(rpc.result_frame(5, Page(issues=[{"id": "a"}], total=None, truncated=True)))

@@ -39,6 +39,11 @@ def test_a_snapshot_comes_back_as_it_was_with_its_fields_in_order() -> None:
     assert (list(found.memories), list(found.settings)) == (memories, settings)
 
 
+def test_an_integer_beyond_64_bits_keeps_no_issue_out() -> None:
+    found = read([issue(1) | {"metadata": {"n": 10**29}}])
+    assert found.issues["demo-1"]["metadata"] == {"n": 1e29}
+
+
 def test_what_there_is_no_room_for_is_left_out_and_counted() -> None:
     large = [issue(number, "x" * 60 * KIB) for number in range(200)]
     body = build_snapshot(PLACE, large, [each["id"] for each in large], {}, NOTHING, Totals(200, 200))

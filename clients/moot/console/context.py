@@ -412,7 +412,7 @@ def write_private(context: Context, path: str, chunks: Iterable[bytes], *, paren
     try:
         mode = context.terminal.file_mode(path)
     except RefusedError as error:
-        if error.code is Code.CANCELLED:
+        if error.code in {Code.CANCELLED, Code.BAD_VERSION}:
             raise
         mode = _PRIVATE_MODE
     context.terminal.write_file(path, chunks, mode=mode, parents=parents)

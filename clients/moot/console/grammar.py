@@ -412,7 +412,7 @@ class Grammar:
             return self._overview(program, across)
         if topic in self._topics:
             return f"{_folded(self._topics[topic].title, across)}\n\n{_rows(self._topics[topic].rows, across)}"
-        inside = [command for name, command in self._commands.items() if name.startswith(f"{topic} ")]
+        inside = [command for name, command in self._names.items() if name.startswith(f"{topic} ")]
         if topic in self._names:
             text = _command_help(self._names[topic], program, width)
             return f"{text}\nsee also:\n{_listing(inside, across)}" if inside else text

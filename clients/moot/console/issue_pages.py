@@ -22,7 +22,7 @@ def issue_pages(context: Context, wanted: Filter) -> Iterator[list[IssueDoc]]:
     after = ""
     try:
         while True:
-            page = context.api.call(Export(filter=wanted, after=after, tombstones=False))
+            page = context.api.call(Export(filter=wanted, after=after, tombstones=False, exact=False))
             yield [msgspec.json.decode(line) for line in page["lines"]]
             after = page["next"]
             if not after:

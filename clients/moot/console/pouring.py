@@ -130,7 +130,7 @@ def names_of_files(context: Context) -> list[str]:
         try:
             found = context.terminal.names_in(folder)
         except RefusedError as error:
-            if error.code is Code.CANCELLED:
+            if error.code in {Code.CANCELLED, Code.BAD_VERSION}:
                 raise
             continue  # most projects have no such folder
         names |= {file.removesuffix(ending) for file in found for ending in _FILE_ENDINGS if file.endswith(ending)}

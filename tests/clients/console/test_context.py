@@ -305,10 +305,11 @@ def test_a_new_file_is_for_the_user_alone_and_one_that_is_there_keeps_its_permis
     assert (terminal.files, terminal.modes) == ({"new": b"text", "there": b"text"}, {"new": 0o600, "there": 0o640})
 
 
-def test_a_client_that_has_gone_is_asked_to_write_nothing() -> None:
+@pytest.mark.parametrize("code", [Code.CANCELLED, Code.BAD_VERSION])
+def test_a_client_that_has_gone_or_can_not_tell_a_file_s_permissions_is_asked_to_write_nothing(code: Code) -> None:
     class Gone(RecordingTerminal):
         def file_mode(self, path: str) -> int:
-            raise RefusedError("the client has gone away", code=Code.CANCELLED)
+            raise RefusedError("the client has gone away, or is an earlier one", code=code)
 
     terminal = Gone(FACTS)
     context: Any = SimpleNamespace(terminal=terminal)

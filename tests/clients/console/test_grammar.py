@@ -266,6 +266,11 @@ def test_help_on_a_command_that_is_a_group_too_ends_with_the_commands_of_the_gro
     assert "see also" not in grammar().help("update", "moot", 80)
 
 
+def test_help_on_a_group_of_aliases_lists_what_they_stand_for() -> None:
+    linking = Grammar([Section("Links", [command("dep add", aliases=("admin link",))])])
+    assert "dep add" in linking.help("admin", "moot", 80)
+
+
 def test_help_on_nothing_known_is_refused() -> None:
     with pytest.raises(RefusedError, match="did you mean update"):
         grammar().help("updade", "moot", 80)

@@ -1,5 +1,6 @@
 """Many issues page by page: which are told, and how many at once."""
 
+import json
 from typing import Any, cast
 
 import pytest
@@ -9,6 +10,7 @@ from moot.console.issue_pages import issue_pages
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, Page
 from moot_protocol.requests import Close, Create, Delete, IssueFields, ListIssues
+from moot_protocol.transfer_requests import Import
 from moot_testkit.canned_api import CannedApi, InTurn
 from moot_testkit.town import Api, make_api
 from mootd.engine.issues import exporting
@@ -43,6 +45,15 @@ def test_all_but_deleted_issues_are_told_with_their_texts_a_page_at_a_time(monke
     assert told == {name: f"About Number {number}" for number, name in enumerate(names) if number != 1}
     open_ones = Asking(town).pages(Filter(projects=("demo",), exclude_statuses=("closed",)))
     assert {issue["id"] for page in open_ones for issue in page} == set(names[2:])
+
+
+def test_fields_have_the_types_that_commands_take_them_for() -> None:
+    town = make_api()
+    odd = {"id": "demo-odd", "title": 7, "notes": 5, "dependencies": "no", "status": "open", "huge": 10**29}
+    town.call(Import(actor="ada", project="demo", lines=(json.dumps(odd).encode(),), session="s"))
+    ((issue,),) = Asking(town).pages()
+    assert [type(issue.get(field, "")) for field in ("title", "notes")] == [str, str]
+    assert issue.get("dependencies", []) == []
 
 
 UNREACHABLE = RefusedError("the snapshot can't", code=Code.UNREACHABLE)

@@ -12,7 +12,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.molecule_requests import AdoptedFormula
 from moot_protocol.requests import AddEdge, Create
 from moot_testkit.canned_api import NOW_MS, CannedApi
-from moot_testkit.terminal import RecordingTerminal
+from moot_testkit.terminal import FACTS, RecordingTerminal
 
 TEXT = """
 formula = "release"
@@ -56,6 +56,17 @@ def script(**parts: Any) -> list[Any]:
     here = context()
     defaults: dict[str, Any] = {"title": "", "assignee": "", "ephemeral": False}
     return [step for _, step in pouring.script_of(here, pouring.cooked(here, "release", {}), **defaults | parts)]
+
+
+@pytest.mark.parametrize("code", [Code.CANCELLED, Code.BAD_VERSION])
+def test_a_client_that_can_not_list_files_is_not_taken_for_one_without_any(code: Code) -> None:
+    class Gone(RecordingTerminal):
+        def names_in(self, path: str) -> list[str]:
+            raise RefusedError("the client has gone away, or is an earlier one", code=code)
+
+    here = Context(CannedApi(), Gone(FACTS), Namespace(), "alice", "bd", json=False, now_ms=NOW_MS, plane="ab")
+    with pytest.raises(RefusedError, match="gone away"):
+        pouring.names_of_files(here)
 
 
 def test_an_epic_its_steps_and_their_edges_are_made_at_once() -> None:

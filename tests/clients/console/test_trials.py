@@ -10,9 +10,10 @@ import pytest
 
 from moot.console import main
 from moot.console.main import GRAMMAR
-from moot.console.trials import TRIED, TrialApi
+from moot.console.trials import TRIED, TrialApi, TrialTerminal
 from moot_protocol.access_requests import CreateToken
 from moot_protocol.document_requests import NewDocument
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import AddRemote, CreatePlane, Invite
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
@@ -409,3 +410,12 @@ def test_taking_a_section_out_shows_which_file_would_go() -> None:
     assert ran.terminal.files == files
     assert "Would remove CLAUDE.md\n" in ran.err
     assert "Would remove CLAUDE.md, in which nothing else stood\n" in ran.out
+
+
+def test_a_client_that_can_not_tell_what_is_there_is_told_of_no_file_that_would_be_written() -> None:
+    class Earlier(RecordingTerminal):
+        def file_mode(self, path: str) -> int:
+            raise RefusedError("an earlier client", code=Code.BAD_VERSION)
+
+    with pytest.raises(RefusedError, match="earlier"):
+        TrialTerminal(Earlier(FACTS), quiet=False).write_file("x", [b""], exclusive=True)

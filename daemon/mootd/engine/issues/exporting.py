@@ -48,7 +48,7 @@ def export_page(issues: Issues, request: Export, now_ms: int) -> dict[str, Any]:
             continue
         candidate = Candidate(eid, record, issues.entities.author_of)
         if (request.tombstones or not candidate.facts.is_deleted) and all(test(candidate) for test in tests):
-            line = export_line(issues.document(record, exact=True)).decode().rstrip("\n")
+            line = export_line(issues.document(record, exact=request.exact)).decode().rstrip("\n")
             lines.append(line)
             size += len(line)
     return {"lines": lines, "next": ""}

@@ -8,7 +8,7 @@ import pytest
 from moot_protocol.listing import Filter
 from moot_protocol.requests import Delete
 from moot_protocol.transfer_requests import Export
-from moot_testkit.engine import Desk
+from moot_testkit.engine import Desk, imported
 from moot_testkit.planes import create_on, make_twins, two_planes
 from mootd.engine.issues import exporting
 
@@ -19,6 +19,9 @@ def desk() -> Desk:
     for name in ("mt-b", "zz-1", "mt-a.2", "mt-a", "mt-B"):
         made.create(name)
     return made
+
+
+TYPES: dict[str, Any] = {"title": str, "notes": str, "dependencies": list}
 
 
 def ids(answer: dict[str, Any]) -> list[str]:
@@ -64,6 +67,17 @@ def test_deleted_issues_are_lines_unless_they_are_left_out(desk: Desk) -> None:
     lines = {json.loads(line)["id"]: json.loads(line)["status"] for line in desk.ask(Export())["lines"]}
     assert lines["mt-a"] == "tombstone"
     assert "mt-a" not in ids(desk.ask(Export(tombstones=False)))
+
+
+def test_a_field_that_is_none_of_its_type_is_a_line_s_as_it_came_and_else_as_shown(desk: Desk) -> None:
+    times = {"created_at": "2025-01-01T00:00:00Z", "updated_at": "2025-01-01T00:00:00Z"}
+    imported(desk, {"id": "mt-odd", "title": 7, "notes": 5, "dependencies": "no", "priority": 1, **times})
+    lines: list[dict[str, Any]] = []
+    for exact in (True, False):
+        found = map(json.loads, desk.ask(Export(exact=exact))["lines"])
+        lines += [line for line in found if line["id"] == "mt-odd"]
+    assert (lines[0]["title"], lines[0]["notes"], lines[0]["dependencies"]) == (7, 5, "no")
+    assert [type(lines[1].get(field, kind())) for field, kind in TYPES.items()] == [*TYPES.values()]
 
 
 def test_what_is_only_referred_to_is_no_line(desk: Desk) -> None:
