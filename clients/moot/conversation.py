@@ -46,7 +46,10 @@ class Failure(Exception):  # noqa: N818 - an outcome more than an error
 
 
 class Sandboxed(Failure):
-    """A sandbox forbids to speak to the daemon, and nothing has been said to it: there may be another way."""
+    """A sandbox, or another user's folder, keeps us from the daemon, and nothing was said to it.
+
+    There may be another way: a spool.
+    """
 
 
 class Unheard(Failure):
@@ -109,7 +112,7 @@ def try_connect(path: str) -> socket | None:
     except PermissionError as error:
         if is_socket_named() and os.path.exists(path) and not os.access(path, os.W_OK):
             raise Failure("denied", f"you may not connect to {path}", "is your user in the socket's group?") from error
-        raise _sandboxed(f"connect to {path}", error) from error
+        raise _kept_out(path) or _sandboxed(f"connect to {path}", error) from error
     except BlockingIOError as error:
         raise Failure("busy", "the daemon has more clients than it can take", "try again", retryable=True) from error
     except OSError as error:
@@ -120,6 +123,34 @@ def try_connect(path: str) -> socket | None:
         channel.close()
         raise
     return channel
+
+
+def _kept_out(path: str) -> Sandboxed | None:
+    """Who keeps us from a socket, if it is no sandbox: what of its path can be seen is another user's, and closed."""
+    place, needed = path, os.W_OK
+    while not os.path.exists(place):
+        place, needed = os.path.dirname(place), os.X_OK
+    whose, hint = of_another(place)
+    if not whose or os.access(place, needed):
+        return None
+    return Sandboxed("denied", whose, "is your user in its group?" if is_socket_named() else hint)
+
+
+def of_another(path: str) -> tuple[str, str]:
+    """That a path belongs to another user, and what to do; both empty if it doesn't, or can't be seen."""
+    try:
+        owner = os.stat(path).st_uid
+    except OSError:
+        return "", ""
+    own = os.geteuid()
+    if owner == own:
+        return "", ""
+    hint = "run it as that user, or with HOME and the XDG variables naming folders of your own"
+    if own == 0:
+        hint = "run it as that user; or, with root's own home: `sudo -H`"
+    elif owner == 0 and "/moot/" in f"{path}/":  # not of what lies above our own folders
+        hint = f"a command under sudo may have made it: `sudo chown -R {own} {path}` gives it back"
+    return f"{path} belongs to user {owner}, not to user {own}", hint
 
 
 def _check_owner(channel: socket, path: str) -> None:

@@ -135,12 +135,24 @@ def _open_to_read(path: str, *, is_ordinary: bool) -> int:
     return descriptor
 
 
-def _make_folder(path: str, mode: int) -> None:
-    """Make a folder and those above it as far as they are missing; as closed as the file of this mode in it."""
-    try:
-        os.makedirs(path, mode=mode | (mode & 0o444) >> 2, exist_ok=True)
-    except FileExistsError as error:
-        raise NotADirectoryError(20, "it is no folder", error.filename) from error
+def make_folder(path: str, mode: int) -> None:
+    """Make a folder and those above it as far as they are missing; each as closed as the file of this mode in it.
+
+    The umask alone would not do: one that closes nothing leaves what is above the folder open to all.
+
+    Raises:
+        OSError: as the system says; `NotADirectoryError`: a file is in the way.
+    """
+    missing: list[str] = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for folder in reversed(missing):
+        try:
+            os.mkdir(folder, mode | (mode & 0o444) >> 2)
+        except FileExistsError as error:
+            if not os.path.isdir(folder):  # else somebody else was faster
+                raise NotADirectoryError(20, "it is no folder", folder) from error
 
 
 def _remove(path: str) -> None:
@@ -174,7 +186,7 @@ class _NewFile:
                 return
         folder, name = os.path.split(self._path)
         if parents:
-            _make_folder(folder, mode)
+            make_folder(folder, mode)
         elif not os.path.isdir(folder):
             raise FileNotFoundError(2, "there is no such folder", folder)
         self._temporary = os.path.join(folder, f".{name[:200]}.{os.urandom(6).hex()}")

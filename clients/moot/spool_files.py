@@ -5,6 +5,7 @@ written. What others may have put in the folder is never followed out of it, and
 is none.
 """
 
+import errno
 import os
 import stat
 import time
@@ -204,10 +205,12 @@ class SpoolFiles:
             check_room(waiting.files, waiting.size, len(data))
             _write(folder, command_name(ms, command), data)
         except OSError as error:
+            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             raise RefusedError(
                 f"cannot write to the spool {folder}: {error.strerror}; nothing was written",
-                code=Code.DENIED,
-                hint="let the sandbox write to that folder",
+                code=Code.STORE_FULL if is_full else Code.DENIED,
+                hint="make space on that disk, then try again" if is_full else "let the sandbox write to that folder",
+                retryable=is_full,
             ) from error
         with suppress(OSError):  # the daemon looks now and then anyway
             bell = os.open(self.path / BELL_FILE, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

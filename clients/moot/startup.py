@@ -10,10 +10,10 @@ from _socket import socket
 from collections.abc import Iterator
 from contextlib import suppress
 
-from moot.conversation import Failure, try_connect
+from moot.conversation import Failure, of_another, try_connect
 from moot.facts import has_spool
 from moot.fault import TAIL_BYTES, fault_in
-from moot.paths import is_socket_named, socket_path, state_folder
+from moot.paths import home, is_socket_named, socket_path, state_folder
 from moot.tokens import VARIABLES
 
 START_SECONDS = 10
@@ -37,16 +37,18 @@ def start(path: str) -> socket:
     """Start the daemon in a session of its own, and connect to it once it serves. One client at a time does so.
 
     Raises:
-        Failure: it doesn't come up.
+        Failure: it doesn't come up; `denied`: it would serve another user's folders.
     """
     if is_socket_named():
         hint = "start the service that listens there, or unset MOOT_SOCKET"
         raise Failure("unreachable", f"no daemon answers at {path}, which MOOT_SOCKET names", hint)
     if path != socket_path():
         raise Failure("unreachable", f"no daemon answers at {path}", "start the service that listens there")
-    state = state_folder()
+    _check_ours()
+    from moot.effects import make_folder
+
     try:
-        os.makedirs(state, 0o700, exist_ok=True)
+        make_folder(state_folder(), 0o700)
         lock = os.open(_lock_path(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _cannot_write(error) from error
@@ -80,6 +82,23 @@ def check_startable() -> None:
     words, advice = _reason_in(done.stderr[-LOG_TAIL:].decode("utf-8", "replace"))
     code = "denied" if done.returncode == _DENIED else "invalid"
     raise Failure(code, f"the daemon would not start{words}", f"{advice}nothing was stopped")
+
+
+def _check_ours() -> None:
+    """Refuse to begin in another user's folders, as root's command does that sudo has left their HOME.
+
+    The daemon would refuse them as well, but only after lock and log were made, which their owner then could not open.
+    Whose HOME itself is does not matter: in containers root often has another user's.
+
+    Raises:
+        Failure: `denied`.
+    """
+    data = os.environ.get("XDG_DATA_HOME", "")  # read as `mootd.edges.paths` does
+    data = data if data.startswith("/") else f"{home()}/.local/share"
+    for folder in (state_folder(), f"{data}/moot"):
+        whose, hint = of_another(folder)
+        if whose:
+            raise Failure("denied", whose, hint)
 
 
 def _lock_path() -> str:
@@ -131,6 +150,9 @@ def _cannot_start(error: OSError, hint: str = "") -> Failure:
 
 def _cannot_write(error: OSError) -> Failure:
     """As `_cannot_start`, of a state folder: a sandbox may keep it from being written, and leave another way."""
+    whose, advice = of_another(error.filename) if isinstance(error, PermissionError) else ("", "")
+    if whose:
+        return _cannot_start(error, f"{whose}: {advice}")
     hint = "in a sandbox set MOOT_SPOOL=1: the project has a spool, which the command `moot` then goes through"
     return _cannot_start(error, hint if has_spool() else "")
 
@@ -268,7 +290,19 @@ def _last_words(log: int, start_at: int) -> tuple[str, str]:
     fault, advice = fault_in(_tail(log, TAIL_BYTES, start_at))
     if fault:
         return f": {fault}", f"{advice}; "
-    return _reason_in(_tail(log, LOG_TAIL, start_at))
+    words, advice = _reason_in(_tail(log, LOG_TAIL, start_at))
+    return (words, advice) if words else _full_disk()
+
+
+def _full_disk() -> tuple[str, str]:
+    """As `_last_words`, of a daemon that could write none: its log lies on a disk without room. Empty if it has some."""
+    state = state_folder()
+    disk = os.statvfs(state)
+    if not disk.f_bavail:
+        return ": the disk is full", f"make space on the disk of {state}; "
+    if disk.f_files and not disk.f_favail:  # some file systems don't count them
+        return ": the disk can take no more files", f"remove some from the disk of {state}; "
+    return "", ""
 
 
 def _reason_in(text: str) -> tuple[str, str]:

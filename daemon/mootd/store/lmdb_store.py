@@ -396,7 +396,7 @@ def _open_environment(folder: Path, map_bytes: int, *, read_only: bool) -> lmdb.
     while True:
         try:
             return lmdb.open(
-                os.fspath(folder),
+                os.fsencode(folder),  # text the binding would have be UTF-8, and a path need not be
                 map_size=map_bytes,
                 readonly=read_only,
                 create=not read_only,

@@ -64,7 +64,9 @@ def test_a_client_that_can_not_list_files_is_not_taken_for_one_without_any(code:
         def names_in(self, path: str) -> list[str]:
             raise RefusedError("the client has gone away, or is an earlier one", code=code)
 
-    here = Context(CannedApi(), Gone(FACTS), Namespace(), "alice", "bd", json=False, now_ms=NOW_MS, plane="ab")
+    here = Context(
+        CannedApi(workspace_info=None), Gone(FACTS), Namespace(), "alice", "bd", json=False, now_ms=NOW_MS, plane="ab"
+    )
     with pytest.raises(RefusedError, match="gone away"):
         pouring.names_of_files(here)
 
