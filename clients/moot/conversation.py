@@ -103,11 +103,8 @@ def try_connect(path: str) -> socket | None:
         hint = "set XDG_RUNTIME_DIR to a folder with a shorter path"
         raise Failure("unreachable", f"the socket's path has more than {SOCKET_BYTES} bytes: {path}", hint)
     try:
-        channel = socket(AF_UNIX, SOCK_STREAM)
-        channel.settimeout(HELLO_SECONDS)
-        channel.connect(path)
+        channel = _connected(path)
     except (FileNotFoundError, ConnectionRefusedError):
-        channel.close()
         return None
     except PermissionError as error:
         if is_socket_named() and os.path.exists(path) and not os.access(path, os.W_OK):
@@ -120,6 +117,17 @@ def try_connect(path: str) -> socket | None:
     try:
         _check_owner(channel, path)
     except Failure:
+        channel.close()
+        raise
+    return channel
+
+
+def _connected(path: str) -> socket:
+    channel = socket(AF_UNIX, SOCK_STREAM)
+    try:
+        channel.settimeout(HELLO_SECONDS)
+        channel.connect(path)
+    except OSError:
         channel.close()
         raise
     return channel

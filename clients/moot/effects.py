@@ -135,7 +135,7 @@ def _open_to_read(path: str, *, is_ordinary: bool) -> int:
     return descriptor
 
 
-def make_folder(path: str, mode: int) -> None:
+def _make_folder(path: str, mode: int) -> None:
     """Make a folder and those above it as far as they are missing; each as closed as the file of this mode in it.
 
     The umask alone would not do: one that closes nothing leaves what is above the folder open to all.
@@ -186,7 +186,7 @@ class _NewFile:
                 return
         folder, name = os.path.split(self._path)
         if parents:
-            make_folder(folder, mode)
+            _make_folder(folder, mode)
         elif not os.path.isdir(folder):
             raise FileNotFoundError(2, "there is no such folder", folder)
         self._temporary = os.path.join(folder, f".{name[:200]}.{os.urandom(6).hex()}")

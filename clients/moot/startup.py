@@ -45,10 +45,8 @@ def start(path: str) -> socket:
     if path != socket_path():
         raise Failure("unreachable", f"no daemon answers at {path}", "start the service that listens there")
     _check_ours()
-    from moot.effects import make_folder
-
     try:
-        make_folder(state_folder(), 0o700)
+        _make_private(state_folder())
         lock = os.open(_lock_path(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _cannot_write(error) from error
@@ -99,6 +97,17 @@ def _check_ours() -> None:
         whose, hint = of_another(folder)
         if whose:
             raise Failure("denied", whose, hint)
+
+
+def _make_private(path: str) -> None:
+    """Make a folder and those above it as far as they are missing, each this user's alone whatever the umask."""
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for folder in reversed(missing):
+        with suppress(FileExistsError):  # somebody was faster, or what is made in it tells that it is no folder
+            os.mkdir(folder, 0o700)
 
 
 def _lock_path() -> str:
@@ -295,7 +304,7 @@ def _last_words(log: int, start_at: int) -> tuple[str, str]:
 
 
 def _full_disk() -> tuple[str, str]:
-    """As `_last_words`, of a daemon that could write none: its log lies on a disk without room. Empty if it has some."""
+    """As `_last_words`, of a daemon that may have had no room to write any; empty if its log's disk has some."""
     state = state_folder()
     disk = os.statvfs(state)
     if not disk.f_bavail:

@@ -137,7 +137,7 @@ def _hosted(program: str, arguments: list[str]) -> int:
         channel = connect(socket_path())
     try:
         try:
-            return Conversation(channel).command(program, arguments)
+            return _converse(channel, program, arguments)
         except Unheard:  # it was killed as it began to serve, or was stopping
             return _ask_the_next(program, arguments)
     except Lost as lost:
@@ -157,6 +157,18 @@ def _hosted(program: str, arguments: list[str]) -> int:
         raise
 
 
+def _converse(channel: socket, program: str, arguments: list[str]) -> int:
+    """Have the daemon at a connection run a command, and close it.
+
+    Raises:
+        Failure: as `Conversation.command`.
+    """
+    try:
+        return Conversation(channel).command(program, arguments)
+    finally:
+        channel.close()
+
+
 def _ask_the_next(program: str, arguments: list[str]) -> int:
     """Have the daemon run a command that serves next, for as long as one after the other ends before its first word.
 
@@ -168,7 +180,7 @@ def _ask_the_next(program: str, arguments: list[str]) -> int:
     end = time.monotonic() + NEXT_SECONDS
     while True:
         try:
-            return Conversation(connect(socket_path())).command(program, arguments)
+            return _converse(connect(socket_path()), program, arguments)
         except Unheard:
             if time.monotonic() > end:
                 raise

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from moot import effects
 from moot.console.terminal import Facts
-from moot.effects import MOST_NAMES
+from moot.effects import MOST_NAMES, Files
 from moot_protocol import limits
 from moot_protocol.effects import ONLY_ORDINARY
 from moot_protocol.errors import MootError
@@ -137,6 +138,19 @@ def test_a_file_is_removed_at_the_end_of_links_and_nothing_but_a_file(daemon: Da
     assert not (shell.work / "f").exists()
     assert "No such file" in str(remove("f"))
     assert "it is no file" in str(remove("folder"))
+
+
+@pytest.mark.parametrize(("mode", "closed"), [(0o600, 0o700), (0o644, 0o755)])
+def test_every_folder_made_above_a_file_is_as_closed_as_the_file_whatever_the_umask(
+    tmp_path: Path, mode: int, closed: int
+) -> None:
+    before = os.umask(0)
+    try:
+        told = Files().carry_out("write", [1, str(tmp_path / "a" / "b" / "c" / "f"), mode, 0])
+    finally:
+        os.umask(before)
+    assert told == ["done"]
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a", "a/b", "a/b/c")] == [closed] * 3
 
 
 def test_a_file_below_what_is_no_folder_is_refused_in_words(daemon: Daemon, shell: Shell) -> None:

@@ -1,5 +1,6 @@
 """The client's side of the folder: a command is there whole or not at all, and what is forged there is nothing."""
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -178,16 +179,26 @@ def test_a_spool_with_too_many_bytes_is_refused(site: SpoolSite, files: SpoolFil
     assert site.waiting() == ["large"]
 
 
-def test_a_write_that_fails_is_told_and_leaves_nothing(
-    site: SpoolSite, files: SpoolFiles, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("number", "code", "hint"),
+    [
+        (errno.ENOSPC, Code.STORE_FULL, "make space"),
+        (errno.EDQUOT, Code.STORE_FULL, "make space"),
+        (errno.EACCES, Code.DENIED, "let the sandbox write"),
+    ],
+)
+def test_a_write_that_fails_is_told_with_what_to_do_and_leaves_nothing(
+    site: SpoolSite, files: SpoolFiles, monkeypatch: pytest.MonkeyPatch, number: int, code: Code, hint: str
 ) -> None:
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
+    def fail(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(RefusedError, match="No space left"):
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(RefusedError, match=os.strerror(number)) as caught:
             files.put(1, COMMAND, b"x")
+    error = caught.value
+    assert (error.code, error.hint.startswith(hint), error.retryable) == (code, True, code is Code.STORE_FULL)
     assert not site.waiting()
 
 

@@ -201,6 +201,83 @@ def test_a_state_folder_that_cannot_be_made_is_told(town: StartingShell) -> None
     assert b"MOOT_SPOOL" not in done.stderr
 
 
+AS_ANOTHER = "import os; os.geteuid = lambda: {user}"
+
+
+@pytest.mark.parametrize("name", [".local/state/moot", ".local/share/moot"])
+def test_root_is_refused_another_users_folders_before_anything_is_made_in_them(town: StartingShell, name: str) -> None:
+    """As under `sudo`, which leaves HOME as it is: the folder's owner could not open what root makes there."""
+    town.serves()
+    theirs = town.folder / name
+    theirs.mkdir(parents=True)
+    if os.geteuid() == 0:
+        os.chown(theirs, 1001, -1)
+    done = town.moot("list", before=AS_ANOTHER.format(user=0))
+    owner = theirs.stat().st_uid
+    assert done.stderr.decode().splitlines() == [
+        f"moot: {theirs} belongs to user {owner}, not to user 0",
+        "  run it as that user; or, with root's own home: `sudo -H`",
+    ]
+    assert done.returncode == 4
+    assert [path.name for path in town.folder.rglob("*") if path.name in ("start.lock", "daemon.log")] == []
+    assert town.processes() == []
+
+
+def test_the_data_folder_that_a_variable_names_is_looked_at_in_place_of_the_usual_one(town: StartingShell) -> None:
+    (town.folder / "data" / "moot").mkdir(parents=True)
+    town.becomes("exit 3")
+    named = f"os.environ['XDG_DATA_HOME'] = {str(town.folder / 'data')!r}"
+    done = town.moot("list", before=f"{AS_ANOTHER.format(user=os.geteuid() + 1)}; {named}")
+    assert (done.returncode, f"{town.folder}/data/moot belongs to user" in done.stderr.decode()) == (4, True)
+
+
+def test_whose_the_home_is_does_not_matter(town: StartingShell) -> None:
+    """Root in a container often has another user's."""
+    town.becomes("echo broken; exit 3")
+    done = town.moot("list", before=AS_ANOTHER.format(user=os.geteuid() + 1))
+    assert b"ended with code 3: broken" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["start.lock", "daemon.log"])
+def test_a_file_that_another_user_has_left_is_told_with_how_to_get_it_back(
+    town: StartingShell, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = town.folder / "moot" / name
+    path.parent.mkdir()
+    path.touch()
+    own = path.stat().st_uid + 1
+    monkeypatch.setattr("moot.conversation.os.geteuid", lambda: own)
+    failure = startup._cannot_write(PermissionError(13, "Permission denied", str(path)))
+    assert (failure.code, failure.message) == ("unreachable", f"cannot start the daemon: {path}: Permission denied")
+    assert failure.hint.startswith(f"{path} belongs to user {own - 1}, not to user {own}: ")
+
+
+def test_every_folder_that_is_made_for_it_is_this_users_alone_whatever_the_umask(town: StartingShell) -> None:
+    town.becomes("exit 3")
+    town.moot("list", before="import os; os.umask(0)")
+    made = [town.state, *town.state.parents[:2]]
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in made] == [0o700] * 3
+
+
+@pytest.mark.parametrize(
+    ("free", "told"),
+    [
+        ((0, 9, 9), "3: the disk is full\n  make space on the disk of {state}; see "),
+        ((9, 9, 0), "3: the disk can take no more files\n  remove some from the disk of {state}; see "),
+        ((9, 0, 0), "3\n  see "),
+    ],
+)
+def test_a_daemon_that_ends_without_a_word_on_a_full_disk_is_told_with_that(
+    town: StartingShell, free: tuple[int, int, int], told: str
+) -> None:
+    """Free are blocks, of so many files so many; some file systems count no files."""
+    blocks, files, names = free
+    disk = (4096, 4096, 9, blocks, blocks, files, names, names, 0, 255)
+    town.becomes("exit 3")
+    done = town.moot("list", before=f"import os; os.statvfs = lambda path: os.statvfs_result({disk})")
+    assert told.format(state=town.state) in done.stderr.decode()
+
+
 def test_where_the_state_folder_cannot_be_written_and_the_project_has_a_spool_the_other_way_is_told(
     town: StartingShell,
 ) -> None:

@@ -254,15 +254,27 @@ if os.geteuid() == 0:
 moot.thin.main(["moot", *sys.argv[1:]])
 """
     folder = daemon.path.parent
+    above = (folder, folder.parent)
+    for each in above if os.geteuid() == 0 else ():  # another user's would not be taken for a sandbox
+        os.chown(each, 65534, -1)
     folder.chmod(0o000)
     try:
         done, helped = shell.run_code(code, "list"), shell.run_code(code, "list", "--help")
     finally:
         folder.chmod(0o700)
+        for each in above:
+            os.chown(each, os.geteuid(), -1)
     assert (helped.returncode, b"usage: moot list" in helped.stdout) == (0, True)
     assert done.returncode == 69
     assert b"this sandbox forbids Unix sockets" in done.stderr
     assert str(folder).encode() in done.stderr
+
+
+def test_a_command_leaves_nothing_open_that_python_would_warn_of(daemon: Daemon, shell: Shell, alone: Shell) -> None:
+    daemon.commands.command = lambda _terminal: 0
+    for each, code in ((shell, 0), (alone, 69)):
+        done = each.run("list", PYTHONDEVMODE="1")
+        assert (done.returncode, b"ResourceWarning" in done.stderr) == (code, False), done.stderr
 
 
 def test_a_daemon_of_another_user_is_refused(daemon: Daemon, shell: Shell, alone: Shell) -> None:

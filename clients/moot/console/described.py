@@ -13,6 +13,8 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9-]*( [a-z][a-z0-9-]*)*")
 _FLAG: Final = re.compile(r"--?[A-Za-z0-9][A-Za-z0-9-]*")
 ISSUES: Final = frozenset({"ID", "ON", "OTHER", "TO", "PARENT", "OLD", "A", "B", "ID | TIME TIME", "EVENT | ID"})
 """What arguments are called that name an issue."""
+_FIXED: Final = re.compile(r"[a-z0-9][a-z0-9_-]*(\|[a-z0-9][a-z0-9_-]*)+")
+"""What a value is called that is one of these words."""
 _USAGE: Final = "moot"
 """What a usage begins with."""
 _IDS: Final = "MOOT_NO_AUTOSTART=1 {} completion ids"
@@ -31,10 +33,12 @@ end
 """
 _BASH: Final = """\
 _moot() {
-  local current="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" stem="" word longer index choices=""
+  local current="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" stem="" helps="" choices=""
+  local word longer index
   for ((index = 1; index < COMP_CWORD; index++)); do
     word="${COMP_WORDS[index]}"
     case "$word" in -*) continue ;; esac
+    if [ "$stem$helps$word" = help ]; then helps=yes; continue; fi
     longer="${stem:+$stem/}$word"
     case "$_moot_stems" in *" $longer "*) stem="$longer" ;; *) break ;; esac
   done
@@ -58,6 +62,11 @@ class Flag(NamedTuple):
     """What its value is called; empty where it takes none."""
     help: str
 
+    @property
+    def words(self) -> list[str]:
+        """What its value can be, where that is one of some words."""
+        return self.value.split("|") if _FIXED.fullmatch(self.value) else []
+
 
 class Described(NamedTuple):
     """A command as the grammar knows it."""
@@ -75,11 +84,6 @@ class Described(NamedTuple):
     def names_issues(self) -> bool:
         """Whether its arguments are issues."""
         return any(name in ISSUES for name, _ in self.words)
-
-    @property
-    def issue_flags(self) -> list[str]:
-        """The flags whose value is an issue."""
-        return [name for flag in self.flags if flag.value in ISSUES for name in flag.names if _FLAG.fullmatch(name)]
 
 
 # -- Completion ----------------------------------------------------------------------------------------------------
@@ -107,7 +111,8 @@ def bash(commands: Sequence[Described], program: str) -> str:
     """Completion for bash."""
     following, by_name = _following(commands), _by_name(commands)
     paths = " ".join(name.replace(" ", "/") for name in sorted(following) if name)
-    ids = f'_moot_ids() {{ choices="$choices $({_IDS.format(program)} -- "$current" 2>/dev/null)"; }}'
+    asked = f'choices="$choices $({_IDS.format(program)} -- "$current" 2>/dev/null)"'
+    ids = f'_moot_ids() {{ [ -n "$helps" ] || {asked}; }}'
     lines = [f'_moot_stems=" {paths} "', ids, "_moot_choices() {", '  case "$1" in']
     for name, words in sorted(following.items()):
         path = name.replace(" ", "/")
@@ -117,13 +122,21 @@ def bash(commands: Sequence[Described], program: str) -> str:
 
 
 def _bash_choice(command: Described | None, words: Sequence[str]) -> str:
-    """What sets the words that may stand here: flags, further words of the command, issues."""
+    """What sets the words that may stand here: a flag's values, flags, further words of the command, issues."""
     flags = [name for flag in (command.flags if command else ()) for name in flag.names if _FLAG.fullmatch(name)]
     ids = "; _moot_ids" if command and command.names_issues else ""
     choice = f'case "$current" in -*) choices="{" ".join(flags)}" ;; *) choices="{" ".join(words)}"{ids} ;; esac'
-    if command and command.issue_flags:
-        return f'case "$before" in {"|".join(command.issue_flags)}) _moot_ids ;; *) {choice} ;; esac'
-    return choice
+    arms = "".join(_bash_values(command)) if command else ""
+    return f'case "$before" in {arms}*) {choice} ;; esac' if arms else choice
+
+
+def _bash_values(command: Described) -> Iterator[str]:
+    """For each flag with a value what may stand there: issues, fixed words, or nothing that is known."""
+    for flag in command.flags:
+        names = "|".join(name for name in flag.names if _FLAG.fullmatch(name))
+        if flag.value and names:
+            words = f'choices="{" ".join(flag.words)}"'
+            yield f"{names}) {'_moot_ids' if flag.value in ISSUES else words} ;; "
 
 
 def zsh(commands: Sequence[Described], program: str) -> str:

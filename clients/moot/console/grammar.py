@@ -467,7 +467,7 @@ def _command_help(command: Command, program: str, width: int) -> str:
     parser = CommandParser(command.name, prog=program, width=max(40, width - 2))
     command.arguments(parser)
     parser.usage = parser.short_usage().replace("%", "%%")
-    lines = [f"{command.help}\n"]
+    lines = [f"{_folded(command.help, width)}\n"]
     if command.examples:
         lines.append("examples:")
         lines.extend(f"  {example.replace('moot ', f'{program} ')}" for example in command.examples)

@@ -113,9 +113,13 @@ CHILDREN: Final[tuple[Cell, ...]] = (_priority, _type, _status)
 
 
 def id_cells(style: Style, page: Page) -> list[str]:
-    """The ids of a page, cut to what has to be typed; in a table all to the same length."""
+    """The ids of a page, cut to what has to be typed; in a table all to the same length.
+
+    One that has to be typed whole, as ids that somebody chose mostly are, doesn't lengthen the others.
+    """
     unique = page.short if len(page.short) == len(page.issues) else [0] * len(page.issues)
-    shown = max(unique, default=0) if style.terminal else 0
+    cut_short = [count for issue, count in zip(page.issues, unique, strict=True) if count < len(text_of(issue, "id"))]
+    shown = max(cut_short, default=0) if style.terminal else 0
     return [name_of(style, issue, count, shown) for issue, count in zip(page.issues, unique, strict=True)]
 
 

@@ -12,6 +12,7 @@ stands under the folder's name is whole and synced. It grows beside, under anoth
 
 import contextlib
 import os
+import shlex
 import stat
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
@@ -75,7 +76,7 @@ def check_target(target: Path, places: Places) -> Path:
     if not target.is_absolute():
         raise RefusedError(f"{target} is not an absolute path")
     try:
-        parent = target.parent.resolve(strict=True)
+        parent = _parent(target)
         found = parent / target.name
         for own in (places.data, places.config_file.parent):
             if found.is_relative_to(own.resolve()):
@@ -94,6 +95,23 @@ def check_target(target: Path, places: Places) -> Path:
     if not os.access(parent, os.W_OK | os.X_OK):
         raise RefusedError(f"cannot make a backup in {target}: {parent} can't be written to", code=Code.DENIED)
     return found
+
+
+def _parent(target: Path) -> Path:
+    """The folder that a backup's folder is to stand in, without links on the way to it.
+
+    Raises:
+        RefusedError: `not_found`: it isn't there.
+        OSError: as the system says.
+    """
+    try:
+        return target.parent.resolve(strict=True)
+    except FileNotFoundError as error:
+        raise RefusedError(
+            f"cannot make a backup in {target}: there is no folder {target.parent}",
+            code=Code.NOT_FOUND,
+            hint=f"make it: mkdir -p {shlex.quote(str(target.parent))}",
+        ) from error
 
 
 def sources(places: Places) -> dict[str, Path]:

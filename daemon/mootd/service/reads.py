@@ -1,7 +1,7 @@
 """Requests that only read: each is answered from one snapshot."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_text
@@ -15,7 +15,6 @@ from mootd.engine.erasers import Erasers
 from mootd.engine.issues import aliases, conflicts, exporting, history, trees
 from mootd.engine.issues.holding import contest
 from mootd.engine.log import StoredEvent
-from mootd.engine.proving import Prover
 from mootd.service.access_tokens import TOKEN_READS
 from mootd.service.audit_reads import AUDIT_READS
 from mootd.service.claim_reads import CLAIM_READS
@@ -31,6 +30,9 @@ from mootd.service.quick_reads import QUICK_READS
 from mootd.service.sharing import SHARE_READS
 from mootd.service.snapshot import Snapshot
 from mootd.store.port import Table
+
+if TYPE_CHECKING:
+    from mootd.engine.proving import Prover
 
 EVENTS_PAGE: Final = 1000
 _MOST_ARRIVALS: Final = 2**63
@@ -77,10 +79,16 @@ def _contested(snapshot: Snapshot, plane: int, stored: StoredEvent) -> dict[str,
     return {"contested": found} if found else {}
 
 
+def _prover(snapshot: Snapshot) -> "Prover":
+    from mootd.engine.proving import Prover  # few daemons ever prove anything
+
+    return Prover(snapshot.replica, snapshot.entities)
+
+
 def _prove(snapshot: Snapshot, request: Prove) -> list[dict[str, Any]]:
     _, _, record = snapshot.issues.find(request.id)
     found = []
-    prover, erasers = Prover(snapshot.replica, snapshot.entities), Erasers(snapshot.entities)
+    prover, erasers = _prover(snapshot), Erasers(snapshot.entities)
     for stored in snapshot.entities.log.history(record.head):
         if request.n not in (None, stored.event.n):
             continue
@@ -99,7 +107,7 @@ def _prove(snapshot: Snapshot, request: Prove) -> list[dict[str, Any]]:
 def _prove_event(snapshot: Snapshot, request: ProveEvent) -> list[dict[str, Any]]:
     wanted = request.author or key_text(snapshot.replica.id)
     found = []
-    prover, erasers = Prover(snapshot.replica, snapshot.entities), Erasers(snapshot.entities)
+    prover, erasers = _prover(snapshot), Erasers(snapshot.entities)
     for row in list(snapshot.replica.feeds.values()):
         stored = (
             snapshot.entities.stored(row.plane, (row.author, request.n))

@@ -19,7 +19,12 @@ GC = Described(
     (),
     "Clear away",
     "mol wisp gc",
-    (Flag(("--age",), "DURATION", "so old"), Flag(("--of",), "ID", "whose")),
+    (
+        Flag(("--age",), "DURATION", "so old"),
+        Flag(("--of",), "ID", "whose"),
+        Flag(("--by",), "age|in-turn", "order"),
+        Flag(("--at",), "REPLICA|TOWN", "where"),
+    ),
     (),
     (),
 )
@@ -46,10 +51,17 @@ def completed(tmp_path: Path, *words: str) -> list[str]:
         (("moot", ""), ["dep", "link", "mol"]), (("moot", "l"), ["link"]), (("moot", "dep", ""), ["add"]),
         (("moot", "dep", "add", "-"), ["-t", "--type", "--dry-run"]), (("moot", "dep", "add", "--t"), ["--type"]),
         (("moot", "mol", "wisp", ""), ["gc"]), (("moot", "mol", "wisp", "--"), ["--var"]),
-        (("moot", "mol", "wisp", "gc", "--"), ["--age", "--of"]), (("moot", "mol", "-q", "wisp", "g"), ["gc"]),
+        (("moot", "mol", "wisp", "gc", "--"), ["--age", "--of", "--by", "--at"]),
+        (("moot", "mol", "-q", "wisp", "g"), ["gc"]),
         (("moot", "dep", "add", "x", ""), ["id:completion,ids,--,"]), (("moot", "none", "-"), []),
         (("moot", "dep", "add", "id:c"), ["id:completion,ids,--,id:c"]), (("moot", "mol", "wisp", "gc", ""), []),
         (("moot", "mol", "wisp", "gc", "--of", ""), ["id:completion,ids,--,"]),
+        (("moot", "dep", "add", "-t", ""), []), (("moot", "dep", "add", "--type", ""), []),
+        (("moot", "dep", "add", "--dry-run", ""), ["id:completion,ids,--,"]),
+        (("moot", "mol", "wisp", "gc", "--by", ""), ["age", "in-turn"]),
+        (("moot", "mol", "wisp", "gc", "--at", ""), []),
+        (("moot", "help", ""), ["dep", "link", "mol"]), (("moot", "help", "dep", ""), ["add"]),
+        (("moot", "help", "dep", "add", ""), []), (("moot", "dep", "add", "help", ""), ["id:completion,ids,--,"]),
     ],
 )  # fmt: skip
 def test_bash_offers_what_can_follow(tmp_path: Path, words: tuple[str, ...], offered: list[str]) -> None:

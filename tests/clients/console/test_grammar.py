@@ -222,6 +222,8 @@ def test_help_on_a_command_shows_examples_first_under_the_name_it_was_called_by(
 
 def test_help_keeps_to_the_width_of_the_terminal() -> None:
     assert max(len(line) for line in grammar().help("update", "moot", 60).splitlines()) <= 60
+    wordy = Grammar([Section("s", [Command("x", " ".join(["word"] * 20), lambda _: None, lambda _: 0)])])
+    assert max(len(line) for line in wordy.help("x", "moot", 60).splitlines()) <= 60
 
 
 def test_help_without_a_topic_lists_every_command_in_its_section() -> None:

@@ -55,6 +55,12 @@ def test_ids_of_one_table_are_cut_to_the_same_length() -> None:
     assert id_cells(PLAIN, page) == ["bd-a1b2c", "bd-zzzz"]
 
 
+def test_an_id_that_has_to_be_typed_whole_doesnt_lengthen_the_others() -> None:
+    issues = [ISSUE, ISSUE | {"id": "bd-merge-slot"}, ISSUE | {"id": "bd-zzzzzz"}]
+    page = Page(issues=issues, total=3, truncated=False, short=[6, 13, 7])
+    assert id_cells(TERMINAL, page) == ["bd-a1b2", "bd-merge-slot", "bd-zzzz"]
+
+
 def test_the_id_of_a_child_is_whole_among_ids_that_are_cut_at_its_dot_or_behind_it() -> None:
     child = ISSUE | {"id": "bd-a1b2c3d.12"}
     page = Page(issues=[child, ISSUE | {"id": "bd-long-zzzzzz"}], total=2, truncated=False, short=[7, 12])

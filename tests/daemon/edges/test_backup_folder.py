@@ -77,6 +77,14 @@ def test_where_none_may_lie_it_is_refused(
     assert refusal(lambda: check_target(target, places)).code is code
 
 
+def test_where_the_folder_above_is_missing_it_is_named_and_how_to_make_it(tmp_path: Path, places: Places) -> None:
+    target = tmp_path / "my disk" / "copy"
+    refused = refusal(lambda: check_target(target, places))
+    assert refused.code is Code.NOT_FOUND
+    assert refused.message == f"cannot make a backup in {target}: there is no folder {target.parent}"
+    assert refused.hint == f"make it: mkdir -p '{target.parent}'"
+
+
 def test_a_link_into_the_data_folder_leads_nowhere_else(tmp_path: Path, places: Places) -> None:
     (tmp_path / "link").symlink_to(places.data)
     assert refusal(lambda: check_target(tmp_path / "link" / "copy", places)).code is Code.INVALID

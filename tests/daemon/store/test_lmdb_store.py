@@ -53,6 +53,10 @@ def test_folder_and_files_are_for_this_user_only(tmp_path: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_folder_may_have_a_name_that_is_no_utf_8(tmp_path: Path) -> None:
+    opened(tmp_path / os.fsdecode(b"caf\xe9") / "store").close()
+
+
 def test_what_was_committed_is_there_after_reopening(tmp_path: Path) -> None:
     store = opened(tmp_path)
     fill(store, 0, 100)

@@ -40,7 +40,7 @@ def _list(context: Context) -> int:
 def _cells(record: dict[str, Any]) -> list[str]:
     rule = str(record["details"].get("rule", ""))
     return [
-        when.rfc3339(record["timestamp"]),
+        when.short_date(record["timestamp"]),
         lines.text_of(record, "event_type"),
         lines.text_of(record, "actor") or "-",
         lines.text_of(record, "action"),

@@ -103,7 +103,10 @@ class _Form:
         """The answer to a question; the default where the line is empty or there are no more."""
         shown = f" [{default}]" if default else ""
         self._context.terminal.err(f"{question}{shown}: ")
-        return next(self._lines, "").strip() or default
+        answered = next(self._lines, None)
+        if answered is None:
+            self._context.terminal.err("\n")  # no Enter has ended the question's line
+        return (answered or "").strip() or default
 
 
 def _lines_of(context: Context) -> Iterator[str]:

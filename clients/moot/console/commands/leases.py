@@ -37,7 +37,7 @@ def _rows(style: Style, leases: list[dict[str, Any]]) -> list[str]:
 
 def _cells(lease: dict[str, Any]) -> list[str]:
     holder = "this machine" if lease["is_here"] else lines.text_of(lease, "holder")[:KEY_SHOWN]
-    until = f"until {when.rfc3339(lease['until_ms'])}" if lease["until_ms"] else ""
+    until = f"until {when.short_date(lease['until_ms'])}" if lease["until_ms"] else ""
     return [
         lines.text_of(lease, "name"),
         lines.text_of(lease, "state"),
@@ -65,8 +65,8 @@ def _acquire_arguments(parser: ArgumentParser) -> None:
 def _acquire(context: Context) -> int:
     given = context.arguments
     lease = context.api.call(AcquireLease(actor=context.actor, name=given.name, ttl_ms=given.minutes))
-    end = when.rfc3339(lease["until_ms"])
-    told = f"This machine holds {lines.text_of(lease, 'name')} under epoch {lease['epoch']} until {end}"
+    end = when.short_date(lease["until_ms"])
+    told = f"This machine holds {lines.text_of(lease, 'name')} under epoch {lease['epoch']} until {end} UTC"
     answer(context, lease, [confirmed(context, told)])
     return exits.OK
 

@@ -13,7 +13,7 @@ from moot.console.claiming import claim_first
 from moot.console.command import Command, Context
 from moot.console.commands.claims import add_ttl
 from moot.console.commands.molecules import ready_gated
-from moot.console.context import answer, need_project
+from moot.console.context import answer, need_project, note
 from moot.console.grammar import comma_separated
 from moot.console.graph_drawing import Drawing
 from moot.console.molecule import Molecule
@@ -154,7 +154,7 @@ def _write(context: Context, page: Page, cells: tuple[lines.Cell, ...]) -> int:
     return exits.OK
 
 
-def _list_issues(context: Context, issue_filter: Filter) -> int:
+def _list_issues(context: Context, issue_filter: Filter) -> Page:
     arguments = context.arguments
     shape = next((name for name in _SHAPES if getattr(arguments, name, None)), "")
     if shape and arguments.fields and not context.json:
@@ -169,7 +169,8 @@ def _list_issues(context: Context, issue_filter: Filter) -> int:
             texts=_wants_texts(context),
         )
     )
-    return _write(context, page, lines.LIST)
+    _write(context, page, lines.LIST)
+    return page
 
 
 def _list(context: Context) -> int:
@@ -177,7 +178,8 @@ def _list(context: Context) -> int:
     if context.arguments.ready and named and not {_OPEN, filters.ALL_STATUSES} & set(named):
         raise RefusedError("--ready means --status open", code=Code.USAGE, hint="leave out --ready or --status")
     wanted = filters.full_filter(context, **({"statuses": (_OPEN,)} if context.arguments.ready else {}))
-    return _list_issues(context, replace(wanted, exclude_types=(*wanted.exclude_types, *_hidden(context, wanted))))
+    _list_issues(context, replace(wanted, exclude_types=(*wanted.exclude_types, *_hidden(context, wanted))))
+    return exits.OK
 
 
 def _hidden(context: Context, wanted: Filter) -> Iterable[str]:
@@ -196,7 +198,10 @@ def _search(context: Context) -> int:
     query = context.arguments.query or " ".join(context.arguments.text)
     if not query.strip():
         raise RefusedError("nothing to search for", code=Code.USAGE, hint="give a part of a title or of an id")
-    return _list_issues(context, filters.full_filter(context, title_or_id=query.strip()))
+    page = _list_issues(context, filters.full_filter(context, title_or_id=query.strip()))
+    if not (page.issues or context.json or comma_separated(context.arguments.status)):
+        note(context, "Closed ones are found only with --status all")
+    return exits.OK
 
 
 def _ready(context: Context) -> int:

@@ -5,7 +5,7 @@ It needs no town and no daemon: `moot/merge_file.py` runs it in the client's own
 
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -17,14 +17,16 @@ from moot.console.context import note, write_private
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import MIRROR_BYTES
-from moot_protocol.mirror_merging import GONE, Disagreement, Merged, merge
+
+if TYPE_CHECKING:
+    from moot_protocol.mirror_merging import Disagreement, Merged
 
 SHOWN: Final = 50
 """Disagreements told one by one at most."""
 _VALUE_CHARS: Final = 60
 
 
-def merged_lines(merged: Merged) -> Iterator[str]:
+def merged_lines(merged: "Merged") -> Iterator[str]:
     """What somebody has to look at, in lines that are safe to print."""
     found = [*map(_disagreement, merged.disagreements)]
     found += [
@@ -42,7 +44,9 @@ def merged_lines(merged: Merged) -> Iterator[str]:
         yield from (f"  line {each.line}: {neutralise(each.problem)}" for each in merged.known[:SHOWN])
 
 
-def _disagreement(found: Disagreement) -> str:
+def _disagreement(found: "Disagreement") -> str:
+    from moot_protocol.mirror_merging import GONE
+
     name = neutralise(found.id.lstrip("\0"))
     if found.field == GONE:
         side, other = ("ours", "theirs") if found.ours else ("theirs", "ours")
@@ -62,6 +66,8 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _merge_file(context: Context) -> int:
+    from moot_protocol.mirror_merging import merge  # git calls it in a process of its own
+
     given = context.arguments
     merged = merge(*(_content(context, path) for path in (given.base, given.ours, given.theirs)))
     write_private(context, given.ours, [merged.content])

@@ -7,7 +7,7 @@ words what the next one is about and prove nothing. Verifying needs the file alo
 import base64
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from moot.console import documents, exits, when
 from moot.console.amounts import several
@@ -21,9 +21,10 @@ from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.ids import key_text
 from moot_protocol.limits import MIB
 from moot_protocol.machine_requests import Prove, ProveEvent
-from moot_protocol.proof import ProvenChange, ProvenEvent, verify_proof
-from moot_protocol.proof_chain import BrokenProofError
 from moot_protocol.register import MISSING
+
+if TYPE_CHECKING:
+    from moot_protocol.proof import ProvenChange, ProvenEvent
 
 MARK: Final = "moot-proof-1"
 """What a line with a proof begins with: its kind and version."""
@@ -118,7 +119,10 @@ def _holds(line: str) -> bool:
     return bool(line.strip()) and not line.lstrip().startswith("#")
 
 
-def _verified(number: int, line: str) -> ProvenEvent:
+def _verified(number: int, line: str) -> "ProvenEvent":
+    from moot_protocol.proof import verify_proof  # few daemons ever verify any
+    from moot_protocol.proof_chain import BrokenProofError
+
     mark, _, text = line.strip().partition(" ")
     if mark != MARK:
         raise MalformedError(f"line {number}: no proof: it begins with {mark[:20]!r} and not with {MARK}")
@@ -134,7 +138,7 @@ def _verified(number: int, line: str) -> ProvenEvent:
         raise MalformedError(f"line {number}: no proof: not base64url") from error
 
 
-def _shown(context: Context, event: ProvenEvent) -> Iterator[str]:
+def _shown(context: Context, event: "ProvenEvent") -> Iterator[str]:
     yield confirmed(context, f"{neutralise(event.kind)} {neutralise(event.entity)}: event {event.n} is proven")
     yield f"  signed by replica {key_text(event.replica)} ({event.role})"
     if event.invite:
@@ -143,12 +147,13 @@ def _shown(context: Context, event: ProvenEvent) -> Iterator[str]:
     for town in event.through:
         yield f"  let in by town {key_text(town)}"
     yield f"  on plane {neutralise(event.plane_name)} {event.plane.hex()}; compare this id with the one you know"
-    yield f"  as {neutralise(event.actor)} at {when.short_date(event.time_ms)}"
+    actor = f"as {neutralise(event.actor)} " if event.actor else ""
+    yield f"  {actor}at {when.short_date(event.time_ms)}"
     for change in event.changes:
         yield f"  {neutralise(change.key)}{_change(change)}"
 
 
-def _change(change: ProvenChange) -> str:
+def _change(change: "ProvenChange") -> str:
     if change.removes:
         return ": removed"
     if change.value is MISSING:
@@ -168,7 +173,7 @@ def _plain(value: Any) -> Any:
     return {key: _plain(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
-def _document(event: ProvenEvent) -> dict[str, Any]:
+def _document(event: "ProvenEvent") -> dict[str, Any]:
     return {
         "plane": event.plane.hex(),
         "plane_name": event.plane_name,
@@ -188,7 +193,7 @@ def _document(event: ProvenEvent) -> dict[str, Any]:
     }
 
 
-def _change_document(change: ProvenChange) -> dict[str, Any]:
+def _change_document(change: "ProvenChange") -> dict[str, Any]:
     if change.removes:
         return {"field": change.key, "removed": True}
     return (

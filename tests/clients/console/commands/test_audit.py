@@ -27,7 +27,7 @@ def test_records_are_listed_with_the_rule_that_decided() -> None:
     ran = run_console("audit list --actor bob --since 2026-01-30 --type access_denied -n 1", {"list_audit": found})
     since = NOW_MS - 36 * 3600 * 1000
     assert ran.request == ListAudit(by="bob", since_ms=since, event_type="access_denied", limit=1)
-    assert ran.out == "2026-01-31T12:00:00Z access_denied bob close denied demo-1 (bob: role reader)\n"
+    assert ran.out == "2026-01-31 12:00 access_denied bob close denied demo-1 (bob: role reader)\n"
     assert "more match" in ran.err
 
 

@@ -96,6 +96,11 @@ def test_what_isnt_answered_is_left_at_its_default() -> None:
     assert json.loads(ran.out)["id"] == issue(1)["id"]
 
 
+def test_a_question_at_the_end_of_input_ends_its_line() -> None:
+    assert tried("create-form", stdin=b"One").err.startswith("Title: Description: \nType [task]: \n")
+    assert "\n" not in tried("create-form", stdin=b"One\n" + b"\n" * 9).err
+
+
 @pytest.mark.parametrize(("answers", "problem"), [(b"\n", "needs a title"), (b"T\n\n\nhigh\n", "no priority")])
 def test_answers_that_make_no_sense_are_refused(answers: bytes, problem: str) -> None:
     with pytest.raises(RefusedError, match=problem):

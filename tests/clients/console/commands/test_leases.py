@@ -21,7 +21,7 @@ def test_leases_are_listed_with_holder_and_end() -> None:
     assert ran.request == Leases()
     assert ran.out.splitlines() == [
         "nightly released epoch 3 this machine moot/scrub",
-        "scrub held epoch 3 RRRRRRRRRRRR moot/scrub until 2026-01-31T12:00:00Z",
+        "scrub held epoch 3 RRRRRRRRRRRR moot/scrub until 2026-01-31 12:00",
     ]
     assert run_console("lease list --json", {"leases": [LEASE]}).document == [LEASE]
 
@@ -34,7 +34,7 @@ def test_who_lost_a_lease_is_told() -> None:
 def test_a_lease_is_taken_and_given_back() -> None:
     taken = run_console("lease acquire nightly --minutes 60", {"acquire_lease": LEASE | {"is_here": True}})
     assert taken.request == AcquireLease(actor="unknown", name="nightly", ttl_ms=3_600_000)
-    assert taken.out == "✓ This machine holds scrub under epoch 3 until 2026-01-31T12:00:00Z\n"
+    assert taken.out == "✓ This machine holds scrub under epoch 3 until 2026-01-31 12:00 UTC\n"
     given = run_console("lease release scrub 3", {"release_lease": LEASE})
     assert given.request == ReleaseLease(actor="unknown", name="scrub", epoch=3)
     assert run_console("lease acquire nightly --minutes soon").code == exits.USAGE

@@ -318,12 +318,6 @@ def test_fields_are_not_chosen_of_what_has_fields_of_its_own(argv: str) -> None:
     assert isinstance(asked(f"{argv} --fields id --json"), ListIssues)
 
 
-def test_a_search_has_one_query() -> None:
-    assert asked("search --query y").filter.title_or_id == "y"
-    with pytest.raises(RefusedError, match="two queries"):
-        asked("search x --query y")
-
-
 def test_order_and_number_reach_the_daemon() -> None:
     request = asked("list --all --sort updated -r -n 7")
     assert (request.all, request.sort, request.reverse, request.limit) == (True, "updated", True, 7)
@@ -363,11 +357,6 @@ def test_ready_asks_in_its_own_orders() -> None:
 def test_blocked_and_children_ask_for_what_is_named() -> None:
     assert asked("blocked --parent e1") == Blocked(filter=Filter(projects=("bd",), parent="e1"), limit=0)
     assert asked("children a1b2") == Children(id="a1b2")
-
-
-def test_a_query_of_several_words_is_one_query() -> None:
-    assert asked("search login fails").filter.title_or_id == "login fails"
-    assert asked("search --query login").filter.title_or_id == "login"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from moot.console import main
+from moot_protocol.event import Draft, Write
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_protocol.machine_requests import Prove, ProveEvent
@@ -121,6 +122,15 @@ def test_what_prove_writes_verifies_and_shows_who_signed_what() -> None:
     assert f"of town {key_text(TOWN.key.public)}" in ran.out
     assert "title = Fix ^[[31mit" in ran.out
     assert "that the time is true" in ran.err
+
+
+def test_of_an_event_without_an_actor_only_the_time_is_shown() -> None:
+    nameless = FEED.fork("nameless").write(Draft("issue", "rt-1", "", (Write("title", "x"),)))
+    proof = {"proof": build_proof(nameless, nameless.header.first, CERTIFICATE, TOWN.genesis), "what": told(3)}
+    shown = verify(proof_file(proof)).out.splitlines()
+    assert [line for line in shown if line.startswith("  as alice at ")]
+    assert [line for line in shown if line.startswith("  at 20")]
+    assert not [line for line in shown if line.startswith("  as  at")]
 
 
 def test_values_that_hold_bytes_are_shown_as_digits() -> None:
