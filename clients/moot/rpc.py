@@ -277,9 +277,9 @@ def connect(path: str, *, owner: int | None = None, autostart: bool = False, nam
 def _start_if_none_runs(path: str) -> None:
     try:
         thin.connect(path).close()
-    except Sandboxed as refused:
-        raise _unreachable(refused.message, _in_a_sandbox(path)) from refused
     except Failure as failure:
+        if isinstance(failure, Sandboxed) and failure.code == Code.UNREACHABLE:  # else somebody else's folder
+            raise _unreachable(failure.message, _in_a_sandbox(path)) from failure
         code = Code(failure.code)
         raise RefusedError(failure.message, code=code, hint=failure.hint, retryable=failure.retryable) from failure
 

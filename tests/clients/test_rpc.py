@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from moot.console.api import Api
+from moot.conversation import Sandboxed
 from moot.rpc import Client, UnansweredError, UnheardError
 from moot_protocol import limits, rpc
 from moot_protocol.access import Asker
@@ -403,6 +404,17 @@ def test_in_a_sandbox_it_says_that_the_command_goes_through_files_and_no_call_do
     assert "this sandbox forbids Unix sockets" in error.message
     assert f"{told} the command `moot`, and neither programs" in error.hint
     assert "init --spool" not in error.hint
+
+
+def test_another_user_s_folder_in_the_way_is_no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    def kept_out(_path: str) -> None:
+        raise Sandboxed("denied", "/run/user/7 belongs to user 7", "run it as that user")
+
+    monkeypatch.setattr("moot.rpc.thin.connect", kept_out)
+    error = failure(lambda: Client("/s", autostart=True))
+    assert (error.code, error.message, error.hint) == (
+        Code.DENIED, "/run/user/7 belongs to user 7", "run it as that user"
+    )  # fmt: skip
 
 
 # -- A place that others needed ----------------------------------------------------------------------------------
