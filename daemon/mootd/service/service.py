@@ -259,7 +259,7 @@ class Service:
     def _backing_up(self) -> "Backups":
         with self._making:
             if self._backups is None:
-                from mootd.service.backups import Backups  # noqa: PLC0415 - once a day at most
+                from mootd.service.backups import Backups
 
                 self._backups = Backups(self._replica, self._machine, self._executor)
             return self._backups
@@ -306,7 +306,7 @@ class Service:
         yield from self.damages.alarms()
 
     def _doctor(self, request: Doctor) -> list[dict[str, Any]]:
-        from mootd.service.unread import unread_checks  # noqa: PLC0415 - only the doctor looks
+        from mootd.service.unread import unread_checks  # only the doctor looks
 
         checks: list[dict[str, Any]] = MACHINE[Doctor](self._machine, self._replica, request)
         told = "; ".join(alarm["message"] for alarm in self.damages.alarms())
