@@ -259,7 +259,7 @@ class Service:
     def _backing_up(self) -> "Backups":
         with self._making:
             if self._backups is None:
-                from mootd.service.backups import Backups
+                from mootd.service.backups import Backups  # once a day at most
 
                 self._backups = Backups(self._replica, self._machine, self._executor)
             return self._backups
