@@ -239,6 +239,10 @@ class Session:
         self._diverged: set[bytes] = set()
         """Authors whose last place the peer doesn't know: the whole trail is sent for them."""
 
+    def ask_anew(self) -> None:
+        """Forget what the peer could not complete: it is heard on a new line, or somebody waits for all there is."""
+        self._rests.clear()
+
     def start(self) -> list[Effect]:
         """Begin a round, whatever became of the rounds before."""
         self._asked.clear()

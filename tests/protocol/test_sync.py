@@ -287,6 +287,17 @@ def test_what_the_peer_has_got_since_is_asked_for_again() -> None:
     assert one.log.missing(9) == []
 
 
+def test_on_a_new_line_all_is_asked_for_again_at_once() -> None:
+    one, two, (whole,) = torn_pair(1)
+    one.start(two.key.public)
+    deliver_all([one, two])
+    two.log.add(whole)
+    one.sessions[two.key.public].ask_anew()
+    one.start(two.key.public)
+    deliver_all([one, two])
+    assert one.log.missing(9) == []
+
+
 def test_an_answer_holds_few_torn_batches_and_nothing_is_asked_for_after_one_that_completes_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

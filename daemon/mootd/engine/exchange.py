@@ -86,6 +86,11 @@ class Exchange:
         self.in_step.discard(peer)
         return self._carry_out(peer, self._session(peer).start()).outgoing
 
+    def ask_anew(self) -> None:
+        """Ask all peers again for values that they didn't have: the line to them is new, or somebody waits."""
+        for session in self._sessions.values():
+            session.ask_anew()
+
     def take(self, peer: bytes, message: bytes) -> Taken:
         """Take a message that came from a peer, or claims to.
 

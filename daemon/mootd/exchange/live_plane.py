@@ -379,6 +379,7 @@ class LivePlane:
     def forget_told(self) -> None:
         """The line is new, or somebody waits: whoever is there hasn't heard where this replica stands."""
         self._told_n, self._is_urged = -1, True
+        self._exchange.ask_anew()
 
     def _own_n(self) -> int:
         replica = self._hub.replica

@@ -16,6 +16,8 @@ from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import RefusedError
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import CERTIFICATE, Role
+from moot_protocol.messages import Single
+from moot_protocol.sync import FIRST_REST
 from moot_testkit import laws, model
 from moot_testkit.hostile import Branch, Hostile
 from moot_testkit.laws import BrokenLawError, require
@@ -41,6 +43,8 @@ R = TypeVar("R")
 
 ROUNDS = 12
 """Rounds in which healed replicas must have come into step."""
+MANY = 100_000
+"""More batches than a run ever has."""
 MOST_MESSAGES = 5000
 """Messages after which the talk of one round counts as endless."""
 _DAY_MS = 86_400_000
@@ -389,8 +393,11 @@ class Simulation:
                 self.network.send(len(self.nodes) + at, 0, hostile.all_batches(), self.now_ms)
 
     def _bring_into_step(self) -> None:
-        was_in_step = False
-        for _ in range(ROUNDS):
+        rounds_apart = rested = 0
+        before: list[frozenset[Single]] = []
+        for node in self.nodes:
+            node.exchange.ask_anew()  # as where lines are there again
+        while rounds_apart < ROUNDS:
             for node in self.nodes:
                 for other in self.nodes:
                     if other is not node:
@@ -401,11 +408,15 @@ class Simulation:
                 require(messages < MOST_MESSAGES, "the sessions come to rest")
             self.world.counts["rounds"] += 1
             positions = {node.member.name: node.exchange.log.position() for node in self.nodes}
-            is_in_step = len(set(positions.values())) == 1
-            # What is withheld from one is asked for in each round; who has it may have learned so in this one.
-            if is_in_step and (was_in_step or not any(node.exchange.log.missing(1) for node in self.nodes)):
+            if len(set(positions.values())) > 1:
+                rounds_apart += 1
+                continue
+            # Who couldn't complete a batch may have learned how since, and is asked again after as many rounds.
+            lacking = [frozenset(node.exchange.log.missing(MANY)) for node in self.nodes]
+            rested = rested + 1 if lacking == before else 0
+            if not any(lacking) or rested > FIRST_REST:
                 return
-            was_in_step = is_in_step
+            before = lacking
         is_digest = len({position.frontier for position in positions.values()}) == 1
         law = "equal frontiers mean equal digests" if is_digest else "healed replicas come into step"
         common = set.intersection(*(set(position.frontier) for position in positions.values()))
