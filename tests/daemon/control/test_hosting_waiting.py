@@ -130,9 +130,9 @@ def test_who_waits_already_waits_on_though_no_more_may() -> None:
     room.enter("another")
 
 
-def test_whether_a_command_is_urgent_is_asked_only_where_all_places_are_taken() -> None:
+def test_whether_a_command_is_urgent_is_asked_only_where_all_places_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(Settings(consoles=1)) as daemon, raw_client(daemon) as client:
-        daemon.commands.is_urgent = pytest.fail  # type: ignore[method-assign, assignment]  # of the stub
+        monkeypatch.setattr(daemon.commands, "is_urgent", pytest.fail)
         client.run(1)
         assert client.receive() == [1, "exit", 0]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -90,14 +91,12 @@ class Interrupting(MemoryRefRemote):
         return found
 
 
-def before_commit(peer: Peer, at: int, work: Callable[[], None]) -> Callable[[Callable[..., Any]], Any]:
-    """A peer's commits, with something that happens right before the so-manieth."""
-    left = at
+def before_commit(peer: Peer, work: Callable[[], None], at: int = 0) -> Callable[[Callable[..., Any]], Any]:
+    """A peer's commits, with something that happens right before the so-manieth, or before each."""
+    numbers = count(1)
 
     def commit(job: Callable[..., Any]) -> Any:
-        nonlocal left
-        left -= 1
-        if left == 0:
+        if next(numbers) == at or not at:
             work()
         return peer.commit(job)
 
@@ -136,7 +135,7 @@ async def test_a_queue_that_is_being_filled_while_something_is_erased_is_filled_
     async with peers(2, STILL, running=False) as (ada, _):
         ada.add(through_refs(MemoryRefs()))
         issue, number = ada.say(SECRET), ada.number("origin")
-        commit = before_commit(ada, 2, lambda: ada.erase(issue))  # the charter is queued, what was written isn't
+        commit = before_commit(ada, lambda: ada.erase(issue), at=2)  # the charter is queued, what was written isn't
         there = PlaneOnRemote(ada.replica, ada.plane(), number, commit, message_bytes=MESSAGE_BYTES)
         assert fill_up(there) < 4
         assert not tells(there, queued(ada))
@@ -188,16 +187,6 @@ def eraser(peer: Peer, count: int) -> Callable[[], None]:
     return erase
 
 
-def before_each_commit(peer: Peer, work: Callable[[], None]) -> Callable[[Callable[..., Any]], Any]:
-    """A peer's commits, before each of which something happens."""
-
-    def commit(job: Callable[..., Any]) -> Any:
-        work()
-        return peer.commit(job)
-
-    return commit
-
-
 async def test_a_queue_is_filled_while_something_else_is_erased_between_each_reading_and_queueing() -> None:
     async with peers(2, STILL, running=False) as (ada, _):
         ada.add(through_refs(MemoryRefs()))
@@ -205,7 +194,7 @@ async def test_a_queue_is_filled_while_something_else_is_erased_between_each_rea
         for _ in range(60):
             ada.say(SECRET)
         n = ada.own_n()
-        there = small(ada, before_each_commit(ada, erase))
+        there = small(ada, before_commit(ada, erase))
         while (ada.replica.id, n) not in heads(there, queued(ada)):
             assert there.fill(MUCH) > 0
         assert len(queued(ada)) > AT_ONCE
@@ -222,7 +211,7 @@ async def test_a_queue_is_filled_while_what_goes_into_it_is_erased() -> None:
             if told:
                 ada.erase(told.pop())
 
-        there = small(ada, before_each_commit(ada, erase))
+        there = small(ada, before_commit(ada, erase))
         assert fill_up(there) < 40
         assert len(commits) < 60
         assert is_everything_in(ada, there, queued(ada))
@@ -236,7 +225,7 @@ async def test_where_something_of_it_is_erased_a_queue_is_filled_frame_by_frame_
         ada.add(through_refs(MemoryRefs()))
         issues = [ada.say(f"{SECRET} {number}") for number in range(60)]
         told = issues[:2]
-        there = small(ada, before_each_commit(ada, lambda: ada.erase(told.pop(0)) if told else None))
+        there = small(ada, before_commit(ada, lambda: ada.erase(told.pop(0)) if told else None))
         before = there.fill(MUCH)
         assert before == len(queued(ada)) < AT_ONCE, "those before the first issue"
         assert there.fill(MUCH) == 1

@@ -58,6 +58,14 @@ def rounds(follower: Following) -> None:
         pass
 
 
+def caught_up(desk: Desk) -> tuple[Jobs, Following]:
+    """What follows a machine's shares, with nothing left to do; and the jobs that it submits."""
+    jobs = Jobs(desk)
+    follower = Following(desk.replica, jobs.submit)
+    rounds(follower)
+    return jobs, follower
+
+
 def test_where_nothing_is_shared_nothing_is_looked_at(desk: Desk) -> None:
     jobs = Jobs(desk)
     assert not Following(desk.replica, jobs.submit).round()
@@ -66,9 +74,7 @@ def test_where_nothing_is_shared_nothing_is_looked_at(desk: Desk) -> None:
 
 def test_a_change_is_followed_once(desk: Desk) -> None:
     desk.do(Share(actor="alice", id="mt-one", to=SHARED))
-    jobs = Jobs(desk)
-    follower = Following(desk.replica, jobs.submit)
-    rounds(follower)
+    jobs, follower = caught_up(desk)
     before = jobs.count
     desk.update("mt-one", title="Two")
     assert state(desk) == "behind"
@@ -188,9 +194,7 @@ def test_what_another_town_deletes_or_withdraws_on_the_plane_of_the_copies_wakes
         each.do(InitProject(actor="alice", prefix=PROJECT))
         each.create(name)
     copy = desk.do(Share(actor="alice", id="mt-one", to=SHARED))["copies"][0]["copy"]
-    jobs = Jobs(desk)
-    follower = Following(desk.replica, jobs.submit)
-    rounds(follower)
+    jobs, follower = caught_up(desk)
     before = jobs.count
     share(desk, bea)
     bea.do(Delete(actor="bob", id=copy))
@@ -203,9 +207,7 @@ def test_what_another_town_deletes_or_withdraws_on_the_plane_of_the_copies_wakes
 
 def test_what_this_machine_itself_notes_and_withdraws_is_not_looked_at_again(desk: Desk) -> None:
     desk.do(Share(actor="alice", label="api", to=SHARED))
-    jobs = Jobs(desk)
-    follower = Following(desk.replica, jobs.submit)
-    rounds(follower)
+    jobs, follower = caught_up(desk)
     before = jobs.count
     desk.update("mt-one", add_labels=("api",))
     rounds(follower)
@@ -231,9 +233,7 @@ def test_its_thread_works_when_woken_and_ends_when_told(desk: Desk) -> None:
 
 def test_under_a_new_key_the_daemon_takes_over_once_what_it_followed_though_nothing_changes(desk: Desk) -> None:
     desk.do(Share(actor="alice", id="mt-one", to=SHARED))
-    jobs = Jobs(desk)
-    follower = Following(desk.replica, jobs.submit)
-    rounds(follower)
+    jobs, follower = caught_up(desk)
     before = jobs.count
     with desk.replica.transaction() as unit:
         rotate_town(unit)
