@@ -18,16 +18,16 @@ from measure import Row, micro
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
-from moot_protocol.batch import ZEROS, Batch
-from moot_protocol.charter import Admission, End, Invite, admission_draft, close_draft, end_draft, invite_draft
-from moot_protocol.event import Draft
-from moot_protocol.kinds import Role
-from moot_protocol.levels import Readings, read_towns
+from moot_protocol.log.batch import ZEROS, Batch
+from moot_protocol.log.event import Draft
+from moot_protocol.merge.kinds import Role
+from moot_protocol.trust.charter import Admission, End, Invite, admission_draft, close_draft, end_draft, invite_draft
+from moot_protocol.trust.levels import Readings, read_towns
 from moot_testkit.engine import Desk
 from moot_testkit.feeds import FeedWriter, Town, note, seed, signer
 from moot_testkit.held import HeldBatches
 from moot_testkit.settlement import settle
-from mootd.engine.receive import receive, resettle
+from mootd.engine.exchange.receive import receive, resettle
 
 TOWNS = 50
 EVENTS = 10_000

@@ -17,7 +17,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from moot_protocol.requests import Show, Update
+from moot_protocol.requests.issues import Show, Update
 from moot_testkit.machine import Machine, town_of_two
 from moot_testkit.mqtt_broker import MqttBroker
 

@@ -11,16 +11,16 @@ from world import PROJECT, Peer, TimedStore, floor_append, issue_lines, replica,
 
 from moot.console.commands.transfer import LINES_AT_ONCE
 from moot_protocol import crypto
-from moot_protocol.batch import encode_batch
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import AddEdge, Close, Edge, Reopen
+from moot_protocol.log.batch import encode_batch
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.issues import AddEdge, Close, Edge, Reopen
 from mootd.app import COLLECT_AFTER
-from mootd.engine.exchange import take_in
+from mootd.engine.exchange.plane_exchange import take_in
+from mootd.engine.exchange.receive import receive
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
-from mootd.engine.receive import receive
 from mootd.engine.replica import Replica
-from mootd.engine.shared_plane import SharedPlane
+from mootd.engine.stored.shared_plane import SharedPlane
 from mootd.engine.unit import Unit
 from mootd.exchange.ref_exchange import MESSAGE_BYTES
 from mootd.service.writes import carry_out

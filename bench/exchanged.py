@@ -13,24 +13,24 @@ from measure import Row, median_seconds, micro, seconds
 from world import PROJECT, issue_lines, scratch
 
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.frontier import FORMAT, Entry, Form, FrontierBody, build_frontier_message, summary
-from moot_protocol.kinds import Role
-from moot_protocol.messages import Batches
-from moot_protocol.requests import Create, IssueFields, Update
-from moot_protocol.ticket import Ticket
+from moot_protocol.exchange.frontier import FORMAT, Entry, Form, FrontierBody, build_frontier_message, summary
+from moot_protocol.exchange.messages import Batches
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.issues import Create, IssueFields, Update
+from moot_protocol.trust.ticket import Ticket
 from mootd.edges.clock import SystemClock
 from mootd.edges.entropy import SystemEntropy
 from mootd.edges.git.remote import GitRemote
 from mootd.edges.keys import MemoryKeyStore
-from mootd.engine.carried import carried
-from mootd.engine.exchange import Exchange
-from mootd.engine.filling import portions, queue
-from mootd.engine.inviting import invite
-from mootd.engine.joining import join
-from mootd.engine.membership import OPERATIONAL_ONLY, found_town
-from mootd.engine.remotes import add_remote
+from mootd.engine.exchange.carried import carried
+from mootd.engine.exchange.filling import portions, queue
+from mootd.engine.exchange.plane_exchange import Exchange
+from mootd.engine.machine.remotes import add_remote
+from mootd.engine.membership.charter_writing import OPERATIONAL_ONLY, found_town
+from mootd.engine.membership.inviting import invite
+from mootd.engine.membership.joining import join
 from mootd.engine.replica import Replica
-from mootd.engine.shared_plane import SharedPlane
+from mootd.engine.stored.shared_plane import SharedPlane
 from mootd.engine.unit import Unit
 from mootd.exchange.plane_on_remote import PlaneOnRemote
 from mootd.exchange.progress import Progress

@@ -22,12 +22,12 @@ from exchanged import machine
 from measure import Row, micro
 from world import PROJECT, scratch
 
-from moot_protocol.requests import Create, InitProject, IssueFields
-from moot_protocol.ticket import decode_ticket, encode_ticket
+from moot_protocol.requests.issues import Create, InitProject, IssueFields
+from moot_protocol.trust.ticket import decode_ticket, encode_ticket
 from mootd.app import SWITCH_SECONDS
 from mootd.edges.mqtt.address import parse_address
 from mootd.edges.mqtt.remote import MqttRemote
-from mootd.engine.remotes import RemoteRow, add_remote, remove_remote
+from mootd.engine.machine.remotes import RemoteRow, add_remote, remove_remote
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
 from mootd.exchange.hub import Hub, Settings

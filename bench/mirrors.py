@@ -13,7 +13,7 @@ from served import Daemon, running
 from world import PROJECT, issue_lines
 
 from moot.rpc import Client
-from moot_protocol.machine_requests import Events
+from moot_protocol.requests.machine import Events
 
 ISSUES = 10_000
 RUNS = 12

@@ -19,10 +19,10 @@ from measure import Row, each_seconds, micro, percentile, resident_mb, seconds
 from world import PROJECT, folder, issue_lines, scratch
 
 from moot.rpc import Client
-from moot_protocol.machine_requests import Ping
-from moot_protocol.request_base import Request
-from moot_protocol.requests import Create, InitProject, InitTown, IssueFields, ListIssues, Ready, Show
-from moot_protocol.transfer_requests import Import
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.issues import Create, InitProject, InitTown, IssueFields, ListIssues, Ready, Show
+from moot_protocol.requests.machine import Ping
+from moot_protocol.requests.transfer import Import
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".bench" / "venv"

@@ -14,15 +14,15 @@ from typing import Any
 import lmdb
 import msgspec
 
-from moot_protocol.batch import ZEROS, Batch, BatchBuilder
-from moot_protocol.charter import certificate_draft
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.event import Dot, Draft, Write
-from moot_protocol.kinds import Role
+from moot_protocol.log.batch import ZEROS, Batch, BatchBuilder
+from moot_protocol.log.event import Dot, Draft, Write
+from moot_protocol.merge.kinds import Role
+from moot_protocol.trust.charter import certificate_draft
 from mootd.edges.clock import SystemClock
 from mootd.edges.entropy import SystemEntropy
 from mootd.edges.keys import MemoryKeyStore
-from mootd.engine.membership import certify, found_town
+from mootd.engine.membership.charter_writing import certify, found_town
 from mootd.engine.replica import Replica
 from mootd.engine.state import REPLICA_KEY
 from mootd.store.lmdb_store import LmdbStore, LmdbWrite

@@ -6,12 +6,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 
-from moot_protocol.listing import IssueDoc
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import AddComment, Close, Create, IssueFields, Update
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.issues import AddComment, Close, Create, IssueFields, Update
+from moot_protocol.requests.listing import IssueDoc
 from moot_testkit.town import PROJECT, Member, make_town
-from mootd.engine.entities import Entities
 from mootd.engine.issues.reading import Issues
+from mootd.engine.views.entities import Entities
 from mootd.service.writes import carry_out
 
 NAMES = ("ada's laptop", "ada's desktop", "the build agent")

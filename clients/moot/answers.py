@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from moot_protocol.edge_types import BLOCKS
 from moot_protocol.errors import MalformedError
-from moot_protocol.listing import IssueDoc, Page
+from moot_protocol.issues.edge_types import BLOCKS
+from moot_protocol.requests.listing import IssueDoc, Page
 
 T = TypeVar("T")
 

@@ -20,11 +20,14 @@ from moot.async_rpc import AsyncConnection
 from moot.held import Held, keep_awaited
 from moot.rpc import UnansweredError, UnheardError, told_of
 from moot.settings import TRIES, Settings, is_lost, may_repeat, new_key, pause_s
-from moot_protocol import claim_requests, machine_requests, memory_requests, requests
-from moot_protocol.edge_types import BLOCKS
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.issues.edge_types import BLOCKS
 from moot_protocol.limits import DEADLINE_MS, LIST_LIMIT, READY_LIMIT
-from moot_protocol.request_base import Request
+from moot_protocol.requests import claims as claim_requests
+from moot_protocol.requests import issues as issue_requests
+from moot_protocol.requests import machine as machine_requests
+from moot_protocol.requests import memories as memory_requests
+from moot_protocol.requests.base import Request
 
 R = TypeVar("R")
 
@@ -137,7 +140,7 @@ class AsyncClient:
 
     async def _where(self) -> Settings:
         if not self._settings.is_found:
-            known = await self.call(requests.WorkspaceInfo(workspace=self._settings.place.workspace))
+            known = await self.call(issue_requests.WorkspaceInfo(workspace=self._settings.place.workspace))
             self._settings.found(known)
         return self._settings
 
@@ -189,36 +192,36 @@ class AsyncClient:
 
     async def close(self, issue: str, reason: str = "", *, force: bool = False, key: str = "") -> Issue:
         """See `Client.close`."""
-        request = requests.Close(actor=self.actor, id=issue, reason=reason, force=force)
+        request = issue_requests.Close(actor=self.actor, id=issue, reason=reason, force=force)
         return answers.issue_of(await self._write(request, key))
 
     async def reopen(self, issue: str, reason: str = "", *, key: str = "") -> Issue:
         """See `Client.reopen`."""
-        request = requests.Reopen(actor=self.actor, id=issue, reason=reason)
+        request = issue_requests.Reopen(actor=self.actor, id=issue, reason=reason)
         return answers.issue_of(await self._write(request, key))
 
     async def delete(self, issue: str, reason: str = "", *, key: str = "") -> Issue:
         """See `Client.delete`."""
-        request = requests.Delete(actor=self.actor, id=issue, reason=reason)
+        request = issue_requests.Delete(actor=self.actor, id=issue, reason=reason)
         return answers.issue_of(await self._write(request, key))
 
     async def undelete(self, issue: str, *, key: str = "") -> Issue:
         """See `Client.undelete`."""
-        return answers.issue_of(await self._write(requests.Undelete(actor=self.actor, id=issue), key))
+        return answers.issue_of(await self._write(issue_requests.Undelete(actor=self.actor, id=issue), key))
 
     async def comment(self, issue: str, text: str, *, key: str = "") -> Comment:
         """See `Client.comment`."""
-        request = requests.AddComment(actor=self.actor, id=issue, text=text)
+        request = issue_requests.AddComment(actor=self.actor, id=issue, text=text)
         return answers.comment_of(await self._write(request, key))
 
     async def depend(self, issue: str, on: str, dependency_type: str = BLOCKS, *, key: str = "") -> bool:
         """See `Client.depend`."""
-        request = requests.AddEdge(actor=self.actor, id=issue, edge=requests.Edge(on, dependency_type))
+        request = issue_requests.AddEdge(actor=self.actor, id=issue, edge=issue_requests.Edge(on, dependency_type))
         return bool((await self._write(request, key))["created"])
 
     async def undepend(self, issue: str, on: str, dependency_type: str = "", *, key: str = "") -> int:
         """See `Client.undepend`."""
-        request = requests.RemoveEdge(actor=self.actor, id=issue, to=on, type=dependency_type)
+        request = issue_requests.RemoveEdge(actor=self.actor, id=issue, to=on, type=dependency_type)
         return int((await self._write(request, key))["removed"])
 
     async def remember(self, key: str, text: str) -> None:
@@ -238,7 +241,7 @@ class AsyncClient:
     # -- Reading -------------------------------------------------------------------------------------------------
     async def show(self, issue: str) -> Issue:
         """See `Client.show`."""
-        (shown,) = await self.call(requests.Show(ids=(issue,)))
+        (shown,) = await self.call(issue_requests.Show(ids=(issue,)))
         return answers.issue_of(shown)
 
     async def list(self, *, sort: str = "priority", limit: int = LIST_LIMIT, **wanted: Unpack[verbs.Listed]) -> Issues:
@@ -264,7 +267,7 @@ class AsyncClient:
 
     async def children(self, issue: str) -> Issues:
         """See `Client.children`."""
-        return answers.issues_of(await self.call(requests.Children(id=issue)))
+        return answers.issues_of(await self.call(issue_requests.Children(id=issue)))
 
     async def memories(self, search: str = "") -> tuple[Memory, ...]:
         """See `Client.memories`."""
@@ -276,7 +279,7 @@ class AsyncClient:
     async def stats(self) -> Stats:
         """See `Client.stats`."""
         project = await self.project()
-        return answers.stats_of(await self.call(requests.Stats(projects=(project,) if project else ())))
+        return answers.stats_of(await self.call(issue_requests.Stats(projects=(project,) if project else ())))
 
     async def events(self, since: int | None = None, *, kind: str = "", wait: bool = True) -> AsyncIterator[Event]:
         """See `Client.events`; awaited, it gives what `async for` goes over, and uses this client's connection."""

@@ -26,10 +26,10 @@ from moot.rpc import (
     told_of,
     unheard,
 )
-from moot_protocol import rpc
+from moot_protocol.control import rpc
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.limits import RPC_IN_FLIGHT
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
 
 R = TypeVar("R")
 

@@ -22,11 +22,14 @@ from moot import answers, rpc, verbs
 from moot.answers import Comment, Event, Issue, Issues, Memory, Stats
 from moot.held import Held, keep
 from moot.settings import TRIES, Settings, is_lost, may_repeat, new_key, pause_s
-from moot_protocol import claim_requests, machine_requests, memory_requests, requests
-from moot_protocol.edge_types import BLOCKS
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.issues.edge_types import BLOCKS
 from moot_protocol.limits import DEADLINE_MS, LIST_LIMIT, READY_LIMIT
-from moot_protocol.request_base import Request
+from moot_protocol.requests import claims as claim_requests
+from moot_protocol.requests import issues as issue_requests
+from moot_protocol.requests import machine as machine_requests
+from moot_protocol.requests import memories as memory_requests
+from moot_protocol.requests.base import Request
 
 R = TypeVar("R")
 
@@ -158,7 +161,7 @@ class Client:
 
     def _where(self) -> Settings:
         if not self._settings.is_found:
-            self._settings.found(self.call(requests.WorkspaceInfo(workspace=self._settings.place.workspace)))
+            self._settings.found(self.call(issue_requests.WorkspaceInfo(workspace=self._settings.place.workspace)))
         return self._settings
 
     # -- Writing -------------------------------------------------------------------------------------------------
@@ -248,26 +251,26 @@ class Client:
         Raises:
             RefusedError: `conflict`: something open blocks it; `force` closes it all the same.
         """
-        request = requests.Close(actor=self.actor, id=issue, reason=reason, force=force)
+        request = issue_requests.Close(actor=self.actor, id=issue, reason=reason, force=force)
         return answers.issue_of(self._write(request, key))
 
     def reopen(self, issue: str, reason: str = "", *, key: str = "") -> Issue:
         """Open a closed issue again; a reason becomes a comment."""
-        request = requests.Reopen(actor=self.actor, id=issue, reason=reason)
+        request = issue_requests.Reopen(actor=self.actor, id=issue, reason=reason)
         return answers.issue_of(self._write(request, key))
 
     def delete(self, issue: str, reason: str = "", *, key: str = "") -> Issue:
         """Delete an issue: it leaves every list, its record stays."""
-        request = requests.Delete(actor=self.actor, id=issue, reason=reason)
+        request = issue_requests.Delete(actor=self.actor, id=issue, reason=reason)
         return answers.issue_of(self._write(request, key))
 
     def undelete(self, issue: str, *, key: str = "") -> Issue:
         """Bring a deleted issue back."""
-        return answers.issue_of(self._write(requests.Undelete(actor=self.actor, id=issue), key))
+        return answers.issue_of(self._write(issue_requests.Undelete(actor=self.actor, id=issue), key))
 
     def comment(self, issue: str, text: str, *, key: str = "") -> Comment:
         """Comment on an issue."""
-        request = requests.AddComment(actor=self.actor, id=issue, text=text)
+        request = issue_requests.AddComment(actor=self.actor, id=issue, text=text)
         return answers.comment_of(self._write(request, key))
 
     def depend(self, issue: str, on: str, dependency_type: str = BLOCKS, *, key: str = "") -> bool:
@@ -276,12 +279,12 @@ class Client:
         Raises:
             RefusedError: `conflict`: it would close a cycle of blockers.
         """
-        request = requests.AddEdge(actor=self.actor, id=issue, edge=requests.Edge(on, dependency_type))
+        request = issue_requests.AddEdge(actor=self.actor, id=issue, edge=issue_requests.Edge(on, dependency_type))
         return bool(self._write(request, key)["created"])
 
     def undepend(self, issue: str, on: str, dependency_type: str = "", *, key: str = "") -> int:
         """Remove a dependency, of every type if none is given; how many were removed."""
-        request = requests.RemoveEdge(actor=self.actor, id=issue, to=on, type=dependency_type)
+        request = issue_requests.RemoveEdge(actor=self.actor, id=issue, to=on, type=dependency_type)
         return int(self._write(request, key)["removed"])
 
     def remember(self, key: str, text: str) -> None:
@@ -307,7 +310,7 @@ class Client:
         Raises:
             RefusedError: `not_found`, `ambiguous`.
         """
-        (shown,) = self.call(requests.Show(ids=(issue,)))
+        (shown,) = self.call(issue_requests.Show(ids=(issue,)))
         return answers.issue_of(shown)
 
     def list(self, *, sort: str = "priority", limit: int = LIST_LIMIT, **wanted: Unpack[verbs.Listed]) -> Issues:
@@ -341,7 +344,7 @@ class Client:
 
     def children(self, issue: str) -> Issues:
         """The direct children of an issue."""
-        return answers.issues_of(self.call(requests.Children(id=issue)))
+        return answers.issues_of(self.call(issue_requests.Children(id=issue)))
 
     def memories(self, search: str = "") -> tuple[Memory, ...]:
         """What the project remembers, by key; those with a text in key or text, if one is given."""
@@ -353,7 +356,7 @@ class Client:
     def stats(self) -> Stats:
         """Totals of the project; without one, of all."""
         project = self.project()
-        return answers.stats_of(self.call(requests.Stats(projects=(project,) if project else ())))
+        return answers.stats_of(self.call(issue_requests.Stats(projects=(project,) if project else ())))
 
     def events(self, since: int | None = None, *, kind: str = "", wait: bool = True) -> Iterator[Event]:
         """The log, event by event, in the order in which they arrived at this replica.

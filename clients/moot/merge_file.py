@@ -10,7 +10,7 @@ from pathlib import Path
 from moot.console.commands.merge_file import merged_lines
 from moot.console.safe_text import neutralise
 from moot_protocol.limits import MIRROR_BYTES
-from moot_protocol.mirror_merging import merge
+from moot_protocol.mirrors.merging import merge
 
 FAILED = 129
 """What git takes for an error of the driver, so that it doesn't take the file for merged."""

@@ -20,10 +20,10 @@ from moot.conversation import Failure, Sandboxed
 from moot.facts import has_spool
 from moot.paths import SOCKET_BYTES, is_socket_named, socket_path
 from moot.peer import distrust
-from moot_protocol import rpc
+from moot_protocol.control import rpc
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.limits import DEADLINE_MS, TEXT_BYTES
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
 
 R = TypeVar("R")
 

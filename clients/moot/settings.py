@@ -13,8 +13,8 @@ from moot.place import place_of
 from moot.tokens import UnusableError, given_token, is_given
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import DEADLINE_MS
-from moot_protocol.machine_requests import Stop
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.machine import Stop
 
 KEY_BYTES: Final = 16
 _LONGEST_S: Final = 10**6

@@ -19,18 +19,18 @@ from moot.spool_files import UNTAKEN, UNTAKEN_MS, SpoolFiles
 from moot.spool_filter import age_of, cannot, find, is_whole_id, lasted
 from moot.spool_reads import SNAPSHOT_READS, Reading
 from moot_protocol.checks import checked
-from moot_protocol.claim_requests import ClaimReady, ClaimsTold, Heartbeat, Unclaim
-from moot_protocol.claiming import check_beside_claim
+from moot_protocol.control.rpc import decode_result
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.ids import ID_ENTROPY_BYTES, issue_id
+from moot_protocol.issues.claiming import check_beside_claim
 from moot_protocol.limits import JSON_NESTING, SPOOL_FILES
-from moot_protocol.listing import IssueDoc
-from moot_protocol.machine_requests import Doctor
-from moot_protocol.request_base import Mutation, Request
-from moot_protocol.requests import Create, Script, Show, Update, WorkspaceInfo
-from moot_protocol.rpc import decode_result
-from moot_protocol.snapshot_file import Snapshot
-from moot_protocol.spool import ID_BYTES, about, check_allowed, keyed, seal_command
+from moot_protocol.requests.base import Mutation, Request
+from moot_protocol.requests.claims import ClaimReady, ClaimsTold, Heartbeat, Unclaim
+from moot_protocol.requests.issues import Create, Script, Show, Update, WorkspaceInfo
+from moot_protocol.requests.listing import IssueDoc
+from moot_protocol.requests.machine import Doctor
+from moot_protocol.spool.files import ID_BYTES, about, check_allowed, keyed, seal_command
+from moot_protocol.spool.snapshot_file import Snapshot
 from moot_protocol.time_units import MINUTE_MS
 
 R = TypeVar("R")

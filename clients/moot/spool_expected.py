@@ -9,15 +9,13 @@ from typing import Any, Final
 
 import msgspec
 
-from moot_protocol.action_requests import SetState
-from moot_protocol.claim_requests import Heartbeat, Unclaim, WriteHandoff
-from moot_protocol.gate_requests import GATE, Await, CreateGate
-from moot_protocol.issue import CLOSED, DEFAULT_STATUS
-from moot_protocol.leases import IN_PROGRESS
-from moot_protocol.listing import IssueDoc
-from moot_protocol.memory_requests import Forget, Remember
-from moot_protocol.request_base import Mutation, Request
-from moot_protocol.requests import (
+from moot_protocol.issues.claim_lease import IN_PROGRESS
+from moot_protocol.issues.issue import CLOSED, DEFAULT_STATUS
+from moot_protocol.requests.actions import SetState
+from moot_protocol.requests.base import Mutation, Request
+from moot_protocol.requests.claims import Heartbeat, Unclaim, WriteHandoff
+from moot_protocol.requests.gates import GATE, Await, CreateGate
+from moot_protocol.requests.issues import (
     AddComment,
     AddEdge,
     Close,
@@ -31,7 +29,9 @@ from moot_protocol.requests import (
     Undelete,
     Update,
 )
-from moot_protocol.spool import METHODS
+from moot_protocol.requests.listing import IssueDoc
+from moot_protocol.requests.memories import Forget, Remember
+from moot_protocol.spool.files import METHODS
 from moot_protocol.times import format_ms
 
 _NEVER: Final = "9999"

@@ -17,8 +17,7 @@ from typing import Final, NamedTuple
 
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.limits import SNAPSHOT_BYTES, SPOOL_ANSWERS, SPOOL_FILES
-from moot_protocol.snapshot_file import Snapshot, read_snapshot
-from moot_protocol.spool import (
+from moot_protocol.spool.files import (
     ANSWER_SUFFIX,
     ANSWERS,
     BELL_FILE,
@@ -37,6 +36,7 @@ from moot_protocol.spool import (
     name_parts,
     open_answer,
 )
+from moot_protocol.spool.snapshot_file import Snapshot, read_snapshot
 from moot_protocol.time_units import HOUR_MS
 
 WRITTEN_ANEW: Final = (

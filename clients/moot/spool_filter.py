@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from moot.console import when
-from moot_protocol.edge_types import PARENT
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import ID_CHARS, WISP
+from moot_protocol.issues.edge_types import PARENT
 from moot_protocol.limits import SHORT_ID_CHARS
-from moot_protocol.listing import Filter, IssueDoc
-from moot_protocol.matching import Times, has_metadata, id_begins, like, time_tests
-from moot_protocol.regex import searching
-from moot_protocol.snapshot_file import Snapshot
+from moot_protocol.requests.listing import Filter, IssueDoc
+from moot_protocol.requests.matching import Times, has_metadata, id_begins, like, time_tests
+from moot_protocol.spool.snapshot_file import Snapshot
+from moot_protocol.text.regex import searching
 from moot_protocol.times import instant_ms
 
 _BRIEF_MS: Final = 120_000

@@ -12,24 +12,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from moot.spool_filter import cannot, children, find, tests_of
-from moot_protocol.claim_requests import Handoffs
 from moot_protocol.errors import RefusedError
-from moot_protocol.handoff import read_handoff
-from moot_protocol.issue import CLOSED, TOMBSTONE
-from moot_protocol.listing import Filter, IssueDoc, Page
-from moot_protocol.matching import (
-    HIDDEN,
-    STATUS_KEY,
-    check_ready_sort,
-    hybrid_key,
-    labels_in_use,
-    lead_time_hours,
-    own_statuses,
-    wants_closed,
-)
-from moot_protocol.memory_requests import Memories, Prime, Settings
-from moot_protocol.request_base import Request
-from moot_protocol.requests import (
+from moot_protocol.issues.handoff import read_handoff
+from moot_protocol.issues.issue import CLOSED, TOMBSTONE
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.claims import Handoffs
+from moot_protocol.requests.issues import (
     Blocked,
     Children,
     Count,
@@ -41,7 +29,19 @@ from moot_protocol.requests import (
     Show,
     Stats,
 )
-from moot_protocol.snapshot_file import Snapshot
+from moot_protocol.requests.listing import Filter, IssueDoc, Page
+from moot_protocol.requests.matching import (
+    HIDDEN,
+    STATUS_KEY,
+    check_ready_sort,
+    hybrid_key,
+    labels_in_use,
+    lead_time_hours,
+    own_statuses,
+    wants_closed,
+)
+from moot_protocol.requests.memories import Memories, Prime, Settings
+from moot_protocol.spool.snapshot_file import Snapshot
 from moot_protocol.times import instant_ms, instant_ns
 
 _ONLY_SHOWN: Final = frozenset({"dependents", "_conflicts", "_missing", "_erased", "_blocked", "_short"})

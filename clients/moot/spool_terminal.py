@@ -10,7 +10,7 @@ from moot.console.terminal import Facts
 from moot.conversation import Failure, check_actors, write_all
 from moot.effects import Files
 from moot.facts import facts
-from moot_protocol.effects import Effects, refusal
+from moot_protocol.control.effects import Effects, refusal
 
 
 def own_facts(program: str, arguments: list[str]) -> Facts:

@@ -17,8 +17,8 @@ from moot.console import main
 from moot.conversation import RPC_VERSION
 from moot.spool_terminal import LocalTerminal, own_facts
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.machine_requests import Ping
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.machine import Ping
 
 R = TypeVar("R")
 

@@ -10,8 +10,8 @@ from typing import Any, Final, TypedDict
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import LIST_LIMIT, LONGEST_LIMIT, READY_LIMIT
-from moot_protocol.listing import Filter
-from moot_protocol.requests import Blocked, Create, Edge, IssueFields, ListIssues, Ready, Update
+from moot_protocol.requests.issues import Blocked, Create, Edge, IssueFields, ListIssues, Ready, Update
+from moot_protocol.requests.listing import Filter
 
 LOOK_MS: Final = 30_000
 """How long one look for news waits: `events` of a client is a chain of them."""

@@ -23,10 +23,10 @@ import structlog
 
 from moot.console.terminal import Facts
 from moot.facts import ACTORS
-from moot_protocol.access import Asker
+from moot_protocol.access.rules import Asker
+from moot_protocol.control.rpc import Call, decode_params
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.request_base import Request
-from moot_protocol.rpc import Call, decode_params
+from moot_protocol.requests.base import Request
 from mootd.config import Config
 from mootd.control.hosting import HostedTerminal, StoppingError
 from mootd.control.listener import activated, listening
@@ -40,10 +40,10 @@ from mootd.edges.installed import Installed
 from mootd.edges.keys import FileKeyStore
 from mootd.edges.notify import Notifier, watchdog_ms
 from mootd.edges.paths import Places, private_folder
-from mootd.engine.graph import follows_rules
-from mootd.engine.home import Found, is_noted, note_home
+from mootd.engine.machine.home import Found, is_noted, note_home
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
+from mootd.engine.views.graph import follows_rules
 from mootd.service.access_tokens import Tokens
 from mootd.service.audit_gathering import AuditGathering
 from mootd.service.front import Front
@@ -58,7 +58,7 @@ from mootd.writer import Commit, Writer
 
 if TYPE_CHECKING:
     from mootd.edges.heap import HeapTrimmer
-    from mootd.engine.remotes import RemoteRow
+    from mootd.engine.machine.remotes import RemoteRow
     from mootd.exchange.hub import Hub
     from mootd.exchange.served import Worker
     from mootd.mirror.mirrors import Mirrors

@@ -24,7 +24,7 @@ from moot_protocol.errors import RefusedError
 from moot_protocol.limits import CONFIG_BYTES, FRAME_BYTES, MIB, OUTBOX_BYTES, OUTBOX_FRAMES
 
 if TYPE_CHECKING:
-    from moot_protocol.toml_text import Table
+    from moot_protocol.text.toml_text import Table
 
 DEBOUNCE_S: Final = 5
 """How long a commit waits for others before it is pushed to a Git remote, unless the file says otherwise."""
@@ -91,7 +91,7 @@ def read_config(text: bytes) -> Config:
         RefusedError: `invalid`: it gives none; says in which line or at which key, what is wrong and what may stand
             there. The file isn't named.
     """
-    from moot_protocol.toml_text import Table, read_toml  # noqa: PLC0415 - few machines have a file to be read
+    from moot_protocol.text.toml_text import Table, read_toml  # noqa: PLC0415 - few machines have a file to be read
 
     top = Table(read_toml(_decoded(text)))
     exchange, outbox, log = top.table("exchange"), top.table("outbox"), top.table("log")

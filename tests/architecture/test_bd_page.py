@@ -11,7 +11,7 @@ from moot.console.grammar import CommandParser
 from moot.console.main import GRAMMAR
 from moot.console.not_here import NOT_HERE
 from moot_protocol.errors import RefusedError
-from moot_protocol.settings import KNOWN
+from moot_protocol.issues.settings import KNOWN
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "bd.md").read_text(encoding="utf-8")
 HERE = {"same", "better", "partly"}

@@ -25,13 +25,10 @@ from moot.answers import (
     issues_of,
     stats_of,
 )
-from moot_protocol.action_requests import Erase, Rename
 from moot_protocol.errors import MalformedError
-from moot_protocol.issue_document import FIELDS
-from moot_protocol.listing import Page
-from moot_protocol.machine_requests import Events
-from moot_protocol.memory_requests import Memories, Remember
-from moot_protocol.requests import (
+from moot_protocol.issues.issue_document import FIELDS
+from moot_protocol.requests.actions import Erase, Rename
+from moot_protocol.requests.issues import (
     AddComment,
     AddEdge,
     Blocked,
@@ -45,7 +42,10 @@ from moot_protocol.requests import (
     Show,
     Update,
 )
-from moot_protocol.requests import Stats as StatsRequest
+from moot_protocol.requests.issues import Stats as StatsRequest
+from moot_protocol.requests.listing import Page
+from moot_protocol.requests.machine import Events
+from moot_protocol.requests.memories import Memories, Remember
 from moot_testkit.town import PROJECT, make_api
 
 DOCUMENT = {

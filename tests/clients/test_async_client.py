@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from moot import AsyncClient, Client, Code
-from moot_protocol.claim_requests import Heartbeat
 from moot_protocol.errors import RefusedError
-from moot_protocol.machine_requests import Events, Ping
-from moot_protocol.requests import Close, Create, Show, Update
+from moot_protocol.requests.claims import Heartbeat
+from moot_protocol.requests.issues import Close, Create, Show, Update
+from moot_protocol.requests.machine import Events, Ping
 from moot_testkit.control import PATIENCE, Gate, raw_client, short_folder
 from moot_testkit.verb_cases import CASES, DOCUMENT, ISSUE, Town, losing_first, town
 

@@ -10,12 +10,12 @@ import pytest
 
 from moot.async_rpc import AsyncConnection
 from moot.rpc import UnansweredError, UnheardError
-from moot_protocol import rpc
-from moot_protocol.access import Asker
+from moot_protocol.access.rules import Asker
+from moot_protocol.control import rpc
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.limits import RPC_IN_FLIGHT
-from moot_protocol.machine_requests import Ping
-from moot_protocol.requests import Close, Show
+from moot_protocol.requests.issues import Close, Show
+from moot_protocol.requests.machine import Ping
 from moot_testkit.control import PATIENCE, Daemon, Gate, raw_client, serving, short_folder
 from moot_testkit.gates import GOOD, STALE, USER, StubGate
 from mootd.control.ports import Settings

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from moot import Client, Code, Event, Issue, MootError, rpc
-from moot_protocol.claim_requests import Heartbeat
 from moot_protocol.errors import RefusedError
-from moot_protocol.machine_requests import Events, Ping, Stop
-from moot_protocol.request_base import Request
-from moot_protocol.requests import Close, Create, Show, Update
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.claims import Heartbeat
+from moot_protocol.requests.issues import Close, Create, Show, Update
+from moot_protocol.requests.machine import Events, Ping, Stop
 from moot_testkit.control import Daemon, raw_client, short_folder, until
 from moot_testkit.gates import GOOD, USER, StubGate
 from moot_testkit.verb_cases import CASES, DOCUMENT, ISSUE, Case, Town, losing_first, town

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 import moot
 from moot import conversation
 from moot.conversation import Conversation, Sandboxed, Unheard, of_another, try_connect
-from moot_protocol import limits, rpc
-from moot_protocol.effects import LATER
+from moot_protocol import limits
+from moot_protocol.control import rpc
+from moot_protocol.control.effects import LATER
 
 SENT = st.recursive(
     st.booleans() | st.integers(0, 2**32 - 1) | st.text() | st.binary(),

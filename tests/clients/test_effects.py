@@ -15,7 +15,7 @@ from moot import effects
 from moot.console.terminal import Facts
 from moot.effects import MOST_NAMES, Files
 from moot_protocol import limits
-from moot_protocol.effects import ONLY_ORDINARY
+from moot_protocol.control.effects import ONLY_ORDINARY
 from moot_protocol.errors import MootError
 from moot_testkit.control import PATIENCE, Daemon, until
 from moot_testkit.thin import Shell, run_at_terminal

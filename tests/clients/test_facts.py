@@ -11,7 +11,7 @@ import pytest
 
 from moot import facts
 from moot.console.terminal import Facts
-from moot_protocol.project_folder import WORKSPACE_FILE
+from moot_protocol.spool.project_folder import WORKSPACE_FILE
 from moot_testkit.control import short_folder
 
 

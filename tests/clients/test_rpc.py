@@ -14,12 +14,13 @@ import pytest
 from moot.console.api import Api
 from moot.conversation import Sandboxed
 from moot.rpc import Client, UnansweredError, UnheardError
-from moot_protocol import limits, rpc
-from moot_protocol.access import Asker
+from moot_protocol import limits
+from moot_protocol.access.rules import Asker
+from moot_protocol.control import rpc
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
-from moot_protocol.listing import Page
-from moot_protocol.machine_requests import Events, Ping
-from moot_protocol.requests import Close, Create, IssueFields, ListIssues, Show
+from moot_protocol.requests.issues import Close, Create, IssueFields, ListIssues, Show
+from moot_protocol.requests.listing import Page
+from moot_protocol.requests.machine import Events, Ping
 from moot_testkit.control import PATIENCE, Daemon, Gate, serving, short_folder, stranger_listening
 from moot_testkit.gates import GOOD, STALE, USER, StubGate
 from mootd.control.ports import Settings

@@ -9,8 +9,8 @@ from moot.facts import ACTORS
 from moot.settings import Settings, may_repeat, new_key
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import IDEMPOTENCY_KEY_BYTES
-from moot_protocol.machine_requests import Events, Ping, Stop
-from moot_protocol.requests import Close, InitTown
+from moot_protocol.requests.issues import Close, InitTown
+from moot_protocol.requests.machine import Events, Ping, Stop
 from moot_testkit.gates import GOOD
 
 

@@ -11,8 +11,8 @@ from moot import thin
 from moot.conversation import Conversation, Failure, Sandboxed, try_connect
 from moot.facts import has_spool
 from moot.spool import spool_command
-from moot_protocol.requests import Close, Show
-from moot_protocol.spool import COMMANDS, command_name, name_parts
+from moot_protocol.requests.issues import Close, Show
+from moot_protocol.spool.files import COMMANDS, command_name, name_parts
 from moot_testkit.spooling import SpoolSite, create
 from moot_testkit.town import START_MS
 

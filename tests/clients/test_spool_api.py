@@ -8,15 +8,25 @@ from typing import Any
 import msgspec
 import pytest
 
-from moot_protocol.claim_requests import ClaimReady, ClaimsTold, Heartbeat, Unclaim
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.exchange_requests import Invite
-from moot_protocol.listing import Filter
-from moot_protocol.machine_requests import Doctor, Status
-from moot_protocol.memory_requests import SetSetting
-from moot_protocol.request_base import Request
-from moot_protocol.requests import Close, Create, InitTown, IssueFields, ListIssues, Script, Show, Update, WorkspaceInfo
-from moot_protocol.spool import COMMANDS
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.claims import ClaimReady, ClaimsTold, Heartbeat, Unclaim
+from moot_protocol.requests.exchange import Invite
+from moot_protocol.requests.issues import (
+    Close,
+    Create,
+    InitTown,
+    IssueFields,
+    ListIssues,
+    Script,
+    Show,
+    Update,
+    WorkspaceInfo,
+)
+from moot_protocol.requests.listing import Filter
+from moot_protocol.requests.machine import Doctor, Status
+from moot_protocol.requests.memories import SetSetting
+from moot_protocol.spool.files import COMMANDS
 from moot_testkit.spooling import WORKSPACE, SpoolSite, create
 from moot_testkit.town import PROJECT
 
@@ -430,7 +440,7 @@ def test_doctor_fails_once_a_command_has_waited_for_longer_than_any_daemon_would
 
 
 def test_a_full_spool_refuses(site: SpoolSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("moot_protocol.spool.SPOOL_FILES", 1)
+    monkeypatch.setattr("moot_protocol.spool.files.SPOOL_FILES", 1)
     site.client().call(create("Two"))
     with pytest.raises(RefusedError, match="full"):
         site.client().call(create("Three"))

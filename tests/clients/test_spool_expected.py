@@ -7,13 +7,12 @@ import pytest
 
 from moot.console.context import script_step
 from moot.spool_expected import Expectation
-from moot_protocol.action_requests import SetState
-from moot_protocol.claim_requests import ClaimReady, ClaimsTold, Heartbeat, Unclaim, WriteHandoff
 from moot_protocol.errors import RefusedError
-from moot_protocol.gate_requests import Await, CreateGate
-from moot_protocol.memory_requests import Forget, Remember
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import (
+from moot_protocol.requests.actions import SetState
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.claims import ClaimReady, ClaimsTold, Heartbeat, Unclaim, WriteHandoff
+from moot_protocol.requests.gates import Await, CreateGate
+from moot_protocol.requests.issues import (
     AddComment,
     AddEdge,
     Close,
@@ -29,7 +28,8 @@ from moot_protocol.requests import (
     Undelete,
     Update,
 )
-from moot_protocol.spool import ALLOWED
+from moot_protocol.requests.memories import Forget, Remember
+from moot_protocol.spool.files import ALLOWED
 from moot_testkit.spooling import create
 from moot_testkit.town import PROJECT, Api, make_api
 

@@ -9,12 +9,20 @@ import pytest
 
 from moot import spool_files
 from moot.spool_files import LEFT_MS, SETTLED_MS, SpoolFiles
-from moot_protocol import spool
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.limits import SPOOL_BYTES, SPOOL_FILES
-from moot_protocol.requests import Close
-from moot_protocol.snapshot_file import Snapshot
-from moot_protocol.spool import ANSWERS, COMMANDS, SNAPSHOT_FILE, Outcome, answer_name, seal_answer
+from moot_protocol.requests.issues import Close
+from moot_protocol.spool.files import (
+    ANSWERS,
+    BELL_FILE,
+    COMMANDS,
+    SNAPSHOT_FILE,
+    Outcome,
+    answer_name,
+    command_name,
+    seal_answer,
+)
+from moot_protocol.spool.snapshot_file import Snapshot
 from moot_testkit.spooling import SpoolSite, create
 
 COMMAND = bytes(range(16))
@@ -136,7 +144,7 @@ def test_a_snapshot_that_is_missing_forged_or_a_link_is_refused(site: SpoolSite,
     assert "try again" in caught.value.hint
     site.write_snapshot()
     assert files.snapshot().project == "demo"
-    path = site.path / spool.SNAPSHOT_FILE
+    path = site.path / SNAPSHOT_FILE
     data = path.read_bytes()
     path.write_bytes(data[:-1])
     with pytest.raises(MalformedError):
@@ -149,13 +157,13 @@ def test_a_snapshot_that_is_missing_forged_or_a_link_is_refused(site: SpoolSite,
 
 # -- Commands ----------------------------------------------------------------------------------------------------
 def test_a_command_lies_whole_under_its_name_and_the_bell_rings(site: SpoolSite, files: SpoolFiles) -> None:
-    bell = site.path / spool.BELL_FILE
+    bell = site.path / BELL_FILE
     before = bell.stat().st_size
     files.put(1_700_000_000_000, COMMAND, b"12345")
     (name,) = site.waiting()
     path = site.path / COMMANDS / name
     assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"12345", 0o600)
-    assert name == spool.command_name(1_700_000_000_000, COMMAND)
+    assert name == command_name(1_700_000_000_000, COMMAND)
     assert bell.stat().st_size > before
     assert files.waiting() == (1, 5, 1_700_000_000_000)
 
@@ -203,7 +211,7 @@ def test_a_write_that_fails_is_told_with_what_to_do_and_leaves_nothing(
 
 
 def test_a_missing_bell_or_one_that_is_a_link_keeps_no_command_back(site: SpoolSite, files: SpoolFiles) -> None:
-    bell = site.path / spool.BELL_FILE
+    bell = site.path / BELL_FILE
     bell.unlink()
     (site.folder / "theirs").write_text("theirs")
     bell.symlink_to(site.folder / "theirs")

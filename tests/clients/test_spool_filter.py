@@ -5,8 +5,8 @@ import pytest
 from moot import spool_filter
 from moot.spool_filter import cannot, find, is_whole_id
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Filter, IssueDoc
-from moot_protocol.snapshot_file import Snapshot
+from moot_protocol.requests.listing import Filter, IssueDoc
+from moot_protocol.spool.snapshot_file import Snapshot
 
 NOW_MS = 51_000
 

@@ -10,13 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot.spool_reads import SNAPSHOT_READS, Reading
-from moot_protocol.action_requests import Rename
-from moot_protocol.claim_requests import Handoffs, WriteHandoff
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.listing import Filter, Page
-from moot_protocol.memory_requests import Memories, Prime, Remember, SetSetting, Settings
-from moot_protocol.request_base import Request
-from moot_protocol.requests import (
+from moot_protocol.requests.actions import Rename
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.claims import Handoffs, WriteHandoff
+from moot_protocol.requests.issues import (
     AddComment,
     Blocked,
     Children,
@@ -35,7 +33,9 @@ from moot_protocol.requests import (
     Stats,
     Update,
 )
-from moot_protocol.transfer_requests import Import
+from moot_protocol.requests.listing import Filter, Page
+from moot_protocol.requests.memories import Memories, Prime, Remember, SetSetting, Settings
+from moot_protocol.requests.transfer import Import
 from moot_testkit.spooling import SpoolSite, create
 from moot_testkit.town import PROJECT, START_MS, Api
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 import msgspec
 import pytest
 
-from moot_protocol import rpc
+from moot_protocol.control import rpc
 from moot_testkit.control import PATIENCE
 from moot_testkit.gates import GOOD
 from moot_testkit.thin import Shell

@@ -11,7 +11,7 @@ import pytest
 
 from moot import __version__
 from moot.console.main import GRAMMAR
-from moot_protocol.proof import build_proof
+from moot_protocol.trust.proof import build_proof
 from moot_testkit.control import Daemon
 from moot_testkit.feeds import Town, note
 from moot_testkit.machine import BIN

@@ -7,7 +7,7 @@ import pytest
 
 from moot import verbs
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import IssueFields
+from moot_protocol.requests.issues import IssueFields
 
 
 def test_every_field_that_can_be_set_has_an_argument() -> None:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from moot_protocol.crypto import SeedSigner, check_public_key, is_signed
 from moot_protocol.errors import Code, MalformedError, RefusedError
-from moot_protocol.hpke import HPKE
+from moot_protocol.sealing.hpke import HPKE
 from mootd.edges.entropy import SeededEntropy, SystemEntropy
 from mootd.edges.keys import FileKeyStore, MemoryKeyStore
 from mootd.ports import Entropy, KeyStore

@@ -23,15 +23,15 @@ from structlog.testing import capture_logs
 from moot.rpc import Client
 from moot_protocol.errors import Code, MootError
 from moot_protocol.limits import RPC_GRACE_MS
-from moot_protocol.machine_requests import Fsck, Ping, Stop
-from moot_protocol.requests import Create, InitTown, IssueFields, ListIssues, Ready
+from moot_protocol.requests.issues import Create, InitTown, IssueFields, ListIssues, Ready
+from moot_protocol.requests.machine import Fsck, Ping, Stop
 from moot_testkit.ledger import PATIENCE_S
 from moot_testkit.machine import BIN, PROJECT, Machine, machine
 from moot_testkit.terminal import FACTS
 from mootd.app import _Console, _Parts, _ServiceApi, _Serving, _work
 from mootd.edges.installed import Installed
-from mootd.engine import layout
-from mootd.engine.graph import follows_rules
+from mootd.engine.stored import layout
+from mootd.engine.views.graph import follows_rules
 from mootd.service.front import Front
 from mootd.service.gate import Gate
 from mootd.service.quick_reads import QuickReads
@@ -181,8 +181,9 @@ def test_what_neither_pings_nor_quick_reads_need_is_loaded_when_the_socket_is_se
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     )
     later = {
-        "moot.console.main", "moot.rpc", "mootd.engine.fsck", "mootd.exchange", "mootd.mirror", "mootd.service.machine",
-        "mootd.service.reads", "mootd.service.service", "mootd.service.writes", "mootd.spool", "watchfiles",
+        "moot.console.main", "moot.rpc", "mootd.engine.checking.fsck", "mootd.exchange", "mootd.mirror",
+        "mootd.service.machine", "mootd.service.reads", "mootd.service.service", "mootd.service.writes", "mootd.spool",
+        "watchfiles",
     }  # fmt: skip
     assert "mootd.service.quick_reads" in loaded
     assert not loaded & later

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.requests import Create, IssueFields
+from moot_protocol.requests.issues import Create, IssueFields
 from moot_testkit.machine import PROJECT, Machine, machine, town_of_two
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.exchange_requests import OutboxInfo, Remotes
+from moot_protocol.requests.exchange import OutboxInfo, Remotes
 from moot_testkit.control import until
 from moot_testkit.machine import PROJECT, Machine, machine
 

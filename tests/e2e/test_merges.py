@@ -14,8 +14,8 @@ from typing import TypeVar, cast
 
 import pytest
 
-from moot_protocol.request_base import Request
-from moot_protocol.transfer_requests import ImportEdits
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.transfer import ImportEdits
 from moot_testkit.merges import Case, Outcome, Pair, Session, edit, exported, read_case, run_merge
 from moot_testkit.merging import over_git, over_mqtt
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.machine_requests import Events
+from moot_protocol.requests.machine import Events
 from moot_testkit.control import PATIENCE
 from moot_testkit.machine import Machine, machine
 from moot_testkit.mirroring import NEW, content, line, name

@@ -19,8 +19,8 @@ from mcp import ClientSession, types
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from pydantic import AnyUrl
 
-from moot_protocol.gate_requests import CreateGate
-from moot_protocol.requests import Show
+from moot_protocol.requests.gates import CreateGate
+from moot_protocol.requests.issues import Show
 from moot_testkit.control import PATIENCE
 from moot_testkit.gh_program import install
 from moot_testkit.machine import BIN, PROJECT, Machine

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from moot.spool_files import SpoolFiles
-from moot_protocol.requests import Create, IssueFields, ListIssues, Show
-from moot_protocol.spool import ANSWERS, COMMANDS, FOLDER, answer_name, seal_command
+from moot_protocol.requests.issues import Create, IssueFields, ListIssues, Show
+from moot_protocol.spool.files import ANSWERS, COMMANDS, FOLDER, answer_name, seal_command
 from moot_testkit.machine import BIN, Machine, machine
 from moot_testkit.sandbox import Wrap, sandboxes
 

@@ -6,25 +6,25 @@ from pathlib import Path
 import pytest
 
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.genesis import PlaneKind
-from moot_protocol.kinds import Role
-from moot_protocol.requests import Create, InitProject, IssueFields
-from moot_protocol.ticket import decode_ticket, encode_ticket
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.issues import Create, InitProject, IssueFields
+from moot_protocol.trust.genesis import PlaneKind
+from moot_protocol.trust.ticket import decode_ticket, encode_ticket
 from moot_testkit.exchanging import QUICK, Peer, in_step, peers, settle, through_broker, through_git, until
 from moot_testkit.git_servers import bare, surroundings
 from moot_testkit.mqtt_broker import MqttBroker
 from moot_testkit.town import PROJECT
 from mootd.edges.entropy import SeededEntropy
 from mootd.edges.mqtt.settings import Version
-from mootd.engine.charters import epochs_of, towns_of
-from mootd.engine.inviting import invite, invite_town, open_plane
-from mootd.engine.joining import join
-from mootd.engine.log_snapshot import LogSnapshot
-from mootd.engine.membership import found_plane
-from mootd.engine.plane_keys import PlaneKeys
-from mootd.engine.removing import remove_town
-from mootd.engine.rotating import rotate_town
+from mootd.engine.membership.charter_writing import found_plane
+from mootd.engine.membership.charters import epochs_of, towns_of
+from mootd.engine.membership.inviting import invite, invite_town, open_plane
+from mootd.engine.membership.joining import join
+from mootd.engine.membership.plane_keys import PlaneKeys
+from mootd.engine.membership.removing import remove_town
+from mootd.engine.membership.rotating import rotate_town
 from mootd.engine.state import TOWN_KEY
+from mootd.engine.stored.log_snapshot import LogSnapshot
 from mootd.engine.unit import Unit
 from mootd.service.writes import carry_out
 

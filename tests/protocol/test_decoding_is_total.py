@@ -21,7 +21,7 @@ SAMPLES = [sample for decoder in DECODERS for sample in decoder.samples]
 def public_decoders() -> set[Callable[..., Any]]:
     """All functions of the protocol whose names begin with `decode_`."""
     modules = (
-        importlib.import_module(f"moot_protocol.{info.name}") for info in pkgutil.iter_modules(moot_protocol.__path__)
+        importlib.import_module(info.name) for info in pkgutil.walk_packages(moot_protocol.__path__, "moot_protocol.")
     )
     return {
         function

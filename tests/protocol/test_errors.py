@@ -58,7 +58,7 @@ def test_what_nobody_foresaw_is_told_in_the_words_of_where_it_came_up() -> None:
 
 @pytest.mark.parametrize("is_cause", [False, True])
 def test_code_that_is_gone_is_no_defect(*, is_cause: bool) -> None:
-    error: Exception = ModuleNotFoundError("No module named 'mootd.engine.erasing'")
+    error: Exception = ModuleNotFoundError("No module named 'mootd.engine.erasure.erasing'")
     if is_cause:
         outer = ValueError("x")
         outer.__cause__ = error

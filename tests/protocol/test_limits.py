@@ -6,8 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from moot_protocol import limits
-from moot_protocol.frame import seal
 from moot_protocol.ids import ID_CHARS
+from moot_protocol.sealing.frame import seal
 
 NAMES = sorted(name for name in vars(limits) if name.isupper() and name not in {"KIB", "MIB"})
 

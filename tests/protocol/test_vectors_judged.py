@@ -7,9 +7,9 @@ import pytest
 from moot_protocol.codec import decode_value, encode
 from moot_protocol.crypto import BATCH_DOMAIN, is_certifiable, is_signed
 from moot_protocol.errors import MalformedError
-from moot_protocol.proof import verify_proof
-from moot_protocol.proof_chain import BrokenProofError, Link
-from moot_protocol.register import MISSING
+from moot_protocol.merge.register import MISSING
+from moot_protocol.trust.proof import verify_proof
+from moot_protocol.trust.proof_chain import BrokenProofError, Link
 from moot_testkit.vectors import odd_keys
 from moot_testkit.vectors.odd_keys import BASE, MIXED, SMALL, SMALL_NOT_CANONICAL, SMALL_WITH_SIGN, TORSION, add, times
 from moot_testkit.vectors.proof_parts import REPLICA, SEEDS, SHOWN

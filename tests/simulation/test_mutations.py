@@ -8,35 +8,40 @@ from unittest.mock import patch
 import pytest
 from msgspec.structs import replace
 
-from moot_protocol import acceptance, branches, deletion, levels, towns
-from moot_protocol.acceptance import Accepted
-from moot_protocol.batch import Batch
-from moot_protocol.branches import Pin
-from moot_protocol.concern import Concern
-from moot_protocol.digest import Digest
-from moot_protocol.erasure import Erased, may_erase, names_in
 from moot_protocol.errors import RefusedError
-from moot_protocol.event import Change
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import ERASE, Role
-from moot_protocol.towns import Charter, Towns
+from moot_protocol.issues.erasure import Erased, may_erase, names_in
+from moot_protocol.log.batch import Batch
+from moot_protocol.log.event import Change
+from moot_protocol.merge import deletion
+from moot_protocol.merge.digest import Digest
+from moot_protocol.merge.kinds import ERASE, Role
+from moot_protocol.trust import acceptance, branches, levels, towns
+from moot_protocol.trust.acceptance import Accepted
+from moot_protocol.trust.branches import Pin
+from moot_protocol.trust.concern import Concern
+from moot_protocol.trust.towns import Charter, Towns
 from moot_testkit import sim_node, simulation
 from moot_testkit.plan import Plan
-from mootd.engine import cut, erasing, layout, rebuild, record, rows, stored_feeds
-from mootd.engine import receive as receiving
+from mootd.engine import rebuild
 from mootd.engine import unit as units
-from mootd.engine.aside import Aside
-from mootd.engine.cycles import Cutter
-from mootd.engine.erased import erased_in
-from mootd.engine.graph import Graph
-from mootd.engine.log import FeedRow
-from mootd.engine.receive import Outcome, _Receiver
-from mootd.engine.record import Group, Merge, Record
+from mootd.engine.erasure import erasing
+from mootd.engine.exchange import cut
+from mootd.engine.exchange import receive as receiving
+from mootd.engine.exchange.receive import Outcome, _Receiver
+from mootd.engine.exchange.stored_log import StoredLog
 from mootd.engine.replica import Replica
-from mootd.engine.rows import Row, RowMaker
-from mootd.engine.stored_log import StoredLog
+from mootd.engine.stored import feeds, layout
+from mootd.engine.stored.aside import Aside
+from mootd.engine.stored.erased import erased_in
+from mootd.engine.stored.log import FeedRow
 from mootd.engine.unit import Unit
-from mootd.engine.views import ViewWriter
+from mootd.engine.views import record, rows
+from mootd.engine.views.cycles import Cutter
+from mootd.engine.views.graph import Graph
+from mootd.engine.views.record import Group, Merge, Record
+from mootd.engine.views.rows import Row, RowMaker
+from mootd.engine.views.writing import ViewWriter
 from mootd.store.memory_store import CrashError, MemoryWrite
 from mootd.store.port import Table
 
@@ -249,7 +254,7 @@ MUTATIONS = (
     Mutation("batches far ahead count at once", receiving, "is_ahead", _false, HOSTILE, 40, 3),
     Mutation("batches far ahead move the clock", _Receiver, "take", _observe_first, HOSTILE, 40, 2),
     Mutation("the clock begins anew with each batch", Unit, "_follow", _begin_anew, BREAKS, 40),
-    Mutation("a feed may go back in time", stored_feeds, "follows", _in_any_time, HOSTILE, 40),
+    Mutation("a feed may go back in time", feeds, "follows", _in_any_time, HOSTILE, 40),
     Mutation("forks are not noticed", _Receiver, "_note_fork", _nothing, HOSTILE, 40),
     Mutation("the proof of a fork isn't kept", Aside, "put_proof", _nothing, HOSTILE, 40),
     Mutation("every feed is plain", FeedRow, "is_plain", property(lambda self: self.kind == "replica"), HOSTILE, 40),

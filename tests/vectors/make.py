@@ -14,19 +14,20 @@ from msgspec.msgpack import decode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from moot_protocol import siv
-from moot_protocol.batch import ZEROS, encode_batch
 from moot_protocol.codec import encode
-from moot_protocol.digest import Digest, place_prefix, place_suffix, term
-from moot_protocol.epoch import build_epoch, epoch_from_value, open_epoch
-from moot_protocol.event import Event
-from moot_protocol.fold import Placed, fold
-from moot_protocol.frame import FRAME_DOMAIN, epoch_id, open_frame, padded, seal
-from moot_protocol.frontier import Entry, Form, FrontierBody, build_frontier_message, summary
-from moot_protocol.genesis import PlaneKind
+from moot_protocol.exchange.frontier import Entry, Form, FrontierBody, build_frontier_message, summary
 from moot_protocol.ids import key_text
-from moot_protocol.proof import build_proof
-from moot_protocol.ticket import (
+from moot_protocol.log.batch import ZEROS, encode_batch
+from moot_protocol.log.event import Event
+from moot_protocol.merge.digest import Digest, place_prefix, place_suffix, term
+from moot_protocol.merge.fold import Placed, fold
+from moot_protocol.sealing import siv
+from moot_protocol.sealing.epoch import build_epoch, epoch_from_value, open_epoch
+from moot_protocol.sealing.frame import FRAME_DOMAIN, epoch_id, open_frame, padded, seal
+from moot_protocol.sealing.topics import sender_of, topic_of
+from moot_protocol.trust.genesis import PlaneKind
+from moot_protocol.trust.proof import build_proof
+from moot_protocol.trust.ticket import (
     TICKET_DOMAIN,
     Remote,
     RemoteKind,
@@ -34,7 +35,6 @@ from moot_protocol.ticket import (
     encode_ticket,
     invite_hpke_private,
 )
-from moot_protocol.topics import sender_of, topic_of
 from moot_testkit.vectors import refused, towns, values
 from moot_testkit.vectors.form import packed, plain, shown
 from moot_testkit.vectors.scene import (

@@ -12,9 +12,9 @@ from moot.console.confirm import confirmed, naming
 from moot.console.issue_lines import parent_of
 from moot.console.molecule import Molecule, roots_of
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import CLOSED
-from moot_protocol.listing import IssueDoc
-from moot_protocol.requests import Update
+from moot_protocol.issues.issue import CLOSED
+from moot_protocol.requests.issues import Update
+from moot_protocol.requests.listing import IssueDoc
 
 
 def advance(context: Context, closed: IssueDoc, *, claim: bool) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from typing import Protocol, TypeVar
 
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
 
 R = TypeVar("R")
 

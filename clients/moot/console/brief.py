@@ -2,8 +2,8 @@
 
 from moot.console.command import Context
 from moot_protocol.errors import RefusedError
-from moot_protocol.listing import Filter, IssueDoc
-from moot_protocol.requests import ListIssues, Show
+from moot_protocol.requests.issues import ListIssues, Show
+from moot_protocol.requests.listing import Filter, IssueDoc
 
 
 def brief(context: Context, typed: str) -> IssueDoc:

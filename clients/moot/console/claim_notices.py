@@ -11,9 +11,9 @@ from typing import Any
 from moot.console.api import Api
 from moot.console.safe_text import neutralise
 from moot.console.terminal import Terminal
-from moot_protocol.claim_requests import ClaimsTold, Heartbeat
 from moot_protocol.errors import RefusedError
-from moot_protocol.request_base import Mutation
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.claims import ClaimsTold, Heartbeat
 
 
 def attend(api: Api, terminal: Terminal, actor: str, claims: Mapping[str, Any], *, quiet: bool) -> None:

@@ -3,8 +3,8 @@
 from argparse import Namespace
 
 from moot.console.command import Context
-from moot_protocol.claim_requests import ClaimReady
-from moot_protocol.listing import Filter, IssueDoc
+from moot_protocol.requests.claims import ClaimReady
+from moot_protocol.requests.listing import Filter, IssueDoc
 
 
 def claim_first(context: Context, wanted: Filter, order: Namespace | None = None) -> IssueDoc | None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from moot.console.command import Context
 from moot.console.safe_text import neutralise
 from moot.console.style import GREEN, style_of
-from moot_protocol.listing import IssueDoc
+from moot_protocol.requests.listing import IssueDoc
 
 UNCHANGED: Final = "_unchanged"
 """What marks an answer, and the document that tells of it: there was nothing to do."""

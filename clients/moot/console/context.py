@@ -19,15 +19,15 @@ from moot.console.style import Style, style_of
 from moot.console.terminal import Facts
 from moot.facts import ACTORS
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.exchange_requests import Planes
 from moot_protocol.ids import line_problem
+from moot_protocol.issues.settings import KV
 from moot_protocol.limits import ACTOR_BYTES, MIB
-from moot_protocol.listing import Filter
-from moot_protocol.mirror_requests import WorkspaceMoved
-from moot_protocol.project_folder import WORKSPACE_FILE
-from moot_protocol.request_base import Mutation, Request
-from moot_protocol.requests import Count, Script, WorkspaceInfo
-from moot_protocol.settings import KV
+from moot_protocol.requests.base import Mutation, Request
+from moot_protocol.requests.exchange import Planes
+from moot_protocol.requests.issues import Count, Script, WorkspaceInfo
+from moot_protocol.requests.listing import Filter
+from moot_protocol.requests.mirrors import WorkspaceMoved
+from moot_protocol.spool.project_folder import WORKSPACE_FILE
 
 R = TypeVar("R")
 

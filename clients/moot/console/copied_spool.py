@@ -11,7 +11,7 @@ from moot.console.context import folder_around, note
 from moot.console.safe_text import neutralise
 from moot_protocol.checks import checked
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.machine_requests import Status
+from moot_protocol.requests.machine import Status
 
 _SPOOL: Final = ".moot/spool"
 _TOKEN: Final = "token"  # noqa: S105 - the name of a file

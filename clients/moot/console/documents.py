@@ -15,10 +15,10 @@ from moot.console import as_bd, exits
 from moot.console.command import Context
 from moot.console.grammar import did_you_mean
 from moot.console.safe_text import is_plain
-from moot_protocol.edge_types import PARENT
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.issue_document import FIELDS
-from moot_protocol.listing import IssueDoc, Page
+from moot_protocol.issues.edge_types import PARENT
+from moot_protocol.issues.issue_document import FIELDS
+from moot_protocol.requests.listing import IssueDoc, Page
 
 SCHEMA_VERSION: Final = 1
 PIECE_CHARS: Final = 64 * 1024

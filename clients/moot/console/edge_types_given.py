@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from moot.console.command import Context
 from moot.console.context import note
 from moot.console.safe_text import neutralise
-from moot_protocol.edge_types import HOLDING, PARENT, TELLING
+from moot_protocol.issues.edge_types import HOLDING, PARENT, TELLING
 
 
 def note_own_types(context: Context, given: Iterable[str]) -> None:

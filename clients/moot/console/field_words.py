@@ -6,10 +6,10 @@ Invariant: a value that isn't of the shape its field has is told as it is, so th
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from moot_protocol.deletion import DELETED, is_deletion
-from moot_protocol.edge_types import PARENT
-from moot_protocol.issue import SHAPES, Shape
-from moot_protocol.leases import LEASES
+from moot_protocol.issues.claim_lease import LEASES
+from moot_protocol.issues.edge_types import PARENT
+from moot_protocol.issues.issue import SHAPES, Shape
+from moot_protocol.merge.deletion import DELETED, is_deletion
 from moot_protocol.times import format_ms
 
 

@@ -12,7 +12,7 @@ from moot.console.context import own_projects
 from moot.console.grammar import comma_separated
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import LONGEST_LIMIT, LOWEST_PRIORITY
-from moot_protocol.listing import Filter
+from moot_protocol.requests.listing import Filter
 
 ALL_STATUSES: Final = "all"
 """Said instead of a status."""

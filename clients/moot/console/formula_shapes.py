@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from moot_protocol.formula import Advice, Formula, Step, Variable
-from moot_protocol.molecule import Cooked, CookedStep
+from moot_protocol.documents.formula import Advice, Formula, Step, Variable
+from moot_protocol.documents.molecule import Cooked, CookedStep
 
 
 def formula_document(formula: Formula) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from moot.console import issue_lines as lines
 from moot.console.safe_text import neutralise
 from moot.console.style import Style
 from moot.console.table import cut, width_of
-from moot_protocol.edge_types import BLOCKS, PARENT
-from moot_protocol.listing import IssueDoc
+from moot_protocol.issues.edge_types import BLOCKS, PARENT
+from moot_protocol.requests.listing import IssueDoc
 
 BOX_WIDTH: Final = 46
 _LEAST_BOX: Final = 20

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from moot_protocol.edge_types import BLOCKING, EXTERNAL, PARENT
-from moot_protocol.issue import CLOSED
-from moot_protocol.listing import IssueDoc
+from moot_protocol.issues.edge_types import BLOCKING, EXTERNAL, PARENT
+from moot_protocol.issues.issue import CLOSED
+from moot_protocol.requests.listing import IssueDoc
 
 SURE: Final = 0.9
 """From this score on an issue is taken for a test's: only those are ever deleted."""

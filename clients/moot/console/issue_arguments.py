@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from moot.console.grammar import comma_separated
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.request_base import Mutation
+from moot_protocol.requests.base import Mutation
 
 STEPS: Final = 500
 """Steps of one script at which no further group is added: well below what the daemon takes."""

@@ -14,9 +14,9 @@ from moot.console import when
 from moot.console.command import Context
 from moot.console.context import note, read_text
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.json_text import to_text
 from moot_protocol.limits import JSON_NESTING
-from moot_protocol.requests import IssueFields
+from moot_protocol.requests.issues import IssueFields
+from moot_protocol.text.json_text import to_text
 
 TYPE_ALIASES: Final = {"enhancement": "feature", "feat": "feature", "dec": "decision", "adr": "decision"}
 _DESCRIPTION_FLAGS: Final = ("description", "body_file", "stdin")

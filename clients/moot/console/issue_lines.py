@@ -13,8 +13,8 @@ from moot.console.documents import encoded, say_left_out
 from moot.console.safe_text import neutralise
 from moot.console.style import Style
 from moot.console.table import LEAST_FLEXIBLE, aligned, cut, width_of
-from moot_protocol.edge_types import PARENT
-from moot_protocol.listing import IssueDoc, Page
+from moot_protocol.issues.edge_types import PARENT
+from moot_protocol.requests.listing import IssueDoc, Page
 
 ORIGIN_PART: Final = 5
 """One part in so many of a terminal's width is what an origin takes at most in a table: it gives way before a title."""

@@ -6,9 +6,9 @@ import msgspec
 
 from moot.console.command import Context
 from moot_protocol.errors import Code, MootError
-from moot_protocol.listing import Filter, IssueDoc
-from moot_protocol.requests import ListIssues
-from moot_protocol.transfer_requests import Export
+from moot_protocol.requests.issues import ListIssues
+from moot_protocol.requests.listing import Filter, IssueDoc
+from moot_protocol.requests.transfer import Export
 
 
 def issue_pages(context: Context, wanted: Filter) -> Iterator[list[IssueDoc]]:

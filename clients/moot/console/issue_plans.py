@@ -13,11 +13,11 @@ import msgspec
 from msgspec import UNSET
 
 from moot.console.issue_fields import TYPE_ALIASES
-from moot_protocol.edge_types import BLOCKS
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import DEFAULT_PRIORITY, DEFAULT_TYPE
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import AddEdge, Create, Edge, IssueFields
+from moot_protocol.issues.edge_types import BLOCKS
+from moot_protocol.issues.issue import DEFAULT_PRIORITY, DEFAULT_TYPE
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.issues import AddEdge, Create, Edge, IssueFields
 
 _TITLE: Final = re.compile(r"##\s(.+)")
 _SECTION: Final = re.compile(r"###\s(.+)")

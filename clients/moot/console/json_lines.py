@@ -11,7 +11,7 @@ import msgspec
 
 from moot_protocol import limits
 from moot_protocol.errors import RefusedError
-from moot_protocol.json_text import UNREADABLE
+from moot_protocol.text.json_text import UNREADABLE
 
 LINE_BYTES: Final = 2 * limits.MIB
 """Bytes of the longest line taken in; an issue whose every field is full is far below that."""

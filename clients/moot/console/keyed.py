@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from moot.console.api import Api
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
 
 R = TypeVar("R")
 

@@ -12,13 +12,13 @@ from moot.console import pouring, when
 from moot.console.command import Context
 from moot.console.issue_lines import parent_of
 from moot.console.swarm_analysis import waves
-from moot_protocol.edge_types import HOLDING
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import CLOSED, LONG_TEXTS, TOMBSTONE
-from moot_protocol.leases import IN_PROGRESS
+from moot_protocol.issues.claim_lease import IN_PROGRESS
+from moot_protocol.issues.edge_types import HOLDING
+from moot_protocol.issues.issue import CLOSED, LONG_TEXTS, TOMBSTONE
 from moot_protocol.limits import FORMULA_STEPS
-from moot_protocol.listing import Filter, IssueDoc
-from moot_protocol.requests import ListIssues, Ready, Show
+from moot_protocol.requests.issues import ListIssues, Ready, Show
+from moot_protocol.requests.listing import Filter, IssueDoc
 from moot_protocol.time_units import HOUR_MS
 
 _VARIABLE: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")

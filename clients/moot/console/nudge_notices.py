@@ -12,7 +12,7 @@ from moot.console.api import Api
 from moot.console.safe_text import neutralise
 from moot.console.terminal import Terminal
 from moot_protocol.errors import RefusedError
-from moot_protocol.mail_requests import NudgesTold
+from moot_protocol.requests.mail import NudgesTold
 
 
 def tell_nudges(api: Api, terminal: Terminal, actor: str, nudges: Sequence[Mapping[str, Any]]) -> None:

@@ -14,14 +14,14 @@ from moot.console.command import Context
 from moot.console.context import NoTextError, need_project, note, read_text
 from moot.console.safe_text import neutralise
 from moot.console.toml_writing import to_toml
-from moot_protocol.edge_types import WAITS_FOR
+from moot_protocol.documents.formula import Formula, parse_formula
+from moot_protocol.documents.molecule import Cooked, CookedStep, cook
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.formula import Formula, parse_formula
-from moot_protocol.molecule import Cooked, CookedStep, cook
-from moot_protocol.molecule_requests import AdoptedFormula
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import AddEdge, Create, Edge, IssueFields, WorkspaceInfo
-from moot_protocol.toml_text import DocumentError
+from moot_protocol.issues.edge_types import WAITS_FOR
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.issues import AddEdge, Create, Edge, IssueFields, WorkspaceInfo
+from moot_protocol.requests.molecules import AdoptedFormula
+from moot_protocol.text.toml_text import DocumentError
 
 SOURCE: Final = "source_formula"
 """Metadata of the epic: the formula's name."""

@@ -14,9 +14,9 @@ from moot.console.amounts import several
 from moot.console.command import Context
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
-from moot_protocol.edge_types import HOLDING
-from moot_protocol.listing import Filter, IssueDoc, Page
-from moot_protocol.requests import Blocked, Cycles, ListIssues, Ready
+from moot_protocol.issues.edge_types import HOLDING
+from moot_protocol.requests.issues import Blocked, Cycles, ListIssues, Ready
+from moot_protocol.requests.listing import Filter, IssueDoc, Page
 
 _SHOWN: Final = ("id", "title", "status", "priority", "issue_type", "_alias")
 

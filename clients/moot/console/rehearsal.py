@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import NoReturn, TypeVar
 
 from moot.console.terminal import Facts
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
 
 R = TypeVar("R")
 

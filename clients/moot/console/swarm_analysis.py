@@ -7,9 +7,9 @@ stands for it. Closed issues hold nobody up and are in no wave.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from moot_protocol.edge_types import EXTERNAL, HOLDING, PARENT
-from moot_protocol.issue import CLOSED
-from moot_protocol.listing import IssueDoc
+from moot_protocol.issues.edge_types import EXTERNAL, HOLDING, PARENT
+from moot_protocol.issues.issue import CLOSED
+from moot_protocol.requests.listing import IssueDoc
 
 _HOLDING: Final = HOLDING | {PARENT}
 """Types of edges that hold work up, or whose target may."""

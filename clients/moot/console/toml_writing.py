@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from moot_protocol.errors import RefusedError
-from moot_protocol.toml_text import quoted
+from moot_protocol.text.toml_text import quoted
 
 
 def to_toml(document: Mapping[str, Any]) -> str:

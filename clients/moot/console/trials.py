@@ -17,7 +17,7 @@ from moot.console.grammar import Section
 from moot.console.safe_text import neutralise
 from moot.console.terminal import Facts, Terminal
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
 
 R = TypeVar("R")
 

@@ -13,12 +13,12 @@ from moot.console.command import Context
 from moot.console.grammar import comma_separated, did_you_mean
 from moot.console.safe_text import neutralise, shortened
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.listing import Filter
-from moot_protocol.machine_requests import Status
-from moot_protocol.memory_requests import Settings
-from moot_protocol.query import NONE, And, Compare, Node, Or, parse
-from moot_protocol.requests import Count, ListIssues
-from moot_protocol.settings import STATUSES, TYPES, custom_statuses, custom_types
+from moot_protocol.issues.query import NONE, And, Compare, Node, Or, parse
+from moot_protocol.issues.settings import STATUSES, TYPES, custom_statuses, custom_types
+from moot_protocol.requests.issues import Count, ListIssues
+from moot_protocol.requests.listing import Filter
+from moot_protocol.requests.machine import Status
+from moot_protocol.requests.memories import Settings
 
 
 class _Kind(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Final
 
 from moot.console.command import Context
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.machine_requests import Events
+from moot_protocol.requests.machine import Events
 
 STRETCH_MS: Final = 5_000
 """How long one request waits for news: below the time any request may take, and a client that goes away is noticed."""

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_type_h
 
 import msgspec
 
-from moot_protocol.edge_types import BLOCKS
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.issues.edge_types import BLOCKS
 
 T = TypeVar("T", bound=msgspec.Struct)
 

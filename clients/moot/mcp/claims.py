@@ -13,10 +13,10 @@ from moot.answers import Issue
 from moot.held import Held, keep_awaited
 from moot.mcp.tools import Caller
 from moot.settings import new_key
-from moot_protocol.claim_requests import ClaimsTold, Heartbeat
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.limits import CLAIMS_WATCHED
-from moot_protocol.request_base import Mutation
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.claims import ClaimsTold, Heartbeat
 
 
 class Claims:

@@ -11,9 +11,9 @@ from moot.mcp import tools
 from moot.mcp.tools import Desk
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import READY_LIMIT
-from moot_protocol.listing import Filter
-from moot_protocol.memory_requests import Prime
-from moot_protocol.requests import ListIssues, ResolveIds
+from moot_protocol.requests.issues import ListIssues, ResolveIds
+from moot_protocol.requests.listing import Filter
+from moot_protocol.requests.memories import Prime
 
 READY: Final = "moot://ready"
 PRIME: Final = "moot://prime"

@@ -28,7 +28,7 @@ from moot.mcp.watching import Watch
 from moot.place import Place, place_of
 from moot.tools import GIT_HEAD, answer
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.requests import WorkspaceInfo
+from moot_protocol.requests.issues import WorkspaceInfo
 
 T = TypeVar("T")
 

@@ -20,12 +20,12 @@ from moot.console.style import Style
 from moot.mcp import arguments as args
 from moot.rpc import UnansweredError
 from moot.settings import new_key
-from moot_protocol import requests
-from moot_protocol.claim_requests import ClaimReady, WriteHandoff
-from moot_protocol.edge_types import HOLDING, PARENT
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Filter, IssueDoc, Page
-from moot_protocol.request_base import Mutation, Request
+from moot_protocol.issues.edge_types import HOLDING, PARENT
+from moot_protocol.requests import issues as issue_requests
+from moot_protocol.requests.base import Mutation, Request
+from moot_protocol.requests.claims import ClaimReady, WriteHandoff
+from moot_protocol.requests.listing import Filter, IssueDoc, Page
 from moot_protocol.time_units import MINUTE_MS
 
 R = TypeVar("R")
@@ -146,24 +146,24 @@ def _find_request(desk: Desk, wanted: args.Find) -> Request[Page]:
     }
     match wanted.which:
         case "ready":
-            return requests.Ready(filter=Filter(**parts), limit=wanted.limit, texts=texts)
+            return issue_requests.Ready(filter=Filter(**parts), limit=wanted.limit, texts=texts)
         case "blocked":
-            return requests.Blocked(filter=Filter(**parts), limit=wanted.limit, texts=texts)
+            return issue_requests.Blocked(filter=Filter(**parts), limit=wanted.limit, texts=texts)
         case "mine":
             parts["assignee"] = desk.actor
         case "closed":
             parts["statuses"] = ("closed",)
     everything = wanted.which == "all"
-    return requests.ListIssues(filter=Filter(**parts), all=everything, limit=wanted.limit, texts=texts)
+    return issue_requests.ListIssues(filter=Filter(**parts), all=everything, limit=wanted.limit, texts=texts)
 
 
 async def show(desk: Desk, wanted: args.Show) -> Told:
     """Tell all of some issues."""
     pages: list[str] = []
     details: list[IssueDoc] = []
-    for issue in await desk.ask(requests.Show(ids=tuple(wanted.ids))):
-        down = await desk.ask(requests.Edges(id=issue["id"])) if issue.get("dependencies") else []
-        open_conflicts = await desk.ask(requests.Conflicts(id=issue["id"])) if issue.get("_conflicts") else []
+    for issue in await desk.ask(issue_requests.Show(ids=tuple(wanted.ids))):
+        down = await desk.ask(issue_requests.Edges(id=issue["id"])) if issue.get("dependencies") else []
+        open_conflicts = await desk.ask(issue_requests.Conflicts(id=issue["id"])) if issue.get("_conflicts") else []
         page = issue_page(PLAIN, issue, Neighbours(down, open_conflicts), desk.now_ms)
         pages.append("\n".join(page))
         around = {"dependencies": list(map(without_marks, down))} if down else {}
@@ -199,28 +199,28 @@ def _check_stand_ins(number: int, new: args.NewIssue) -> None:
 
 
 def _creation(desk: Desk, new: args.NewIssue) -> Mutation[IssueDoc]:
-    return requests.Create(
+    return issue_requests.Create(
         actor=desk.actor,
         project=desk.project,
         plane=desk.plane,
-        fields=requests.IssueFields(
+        fields=issue_requests.IssueFields(
             title=new.title,
             description=new.description or msgspec.UNSET,
             issue_type=new.type,
             priority=new.priority,
         ),
         labels=tuple(new.labels),
-        edges=tuple(map(requests.Edge, new.depends_on)),
+        edges=tuple(map(issue_requests.Edge, new.depends_on)),
         parent=new.parent,
     )
 
 
 async def update(desk: Desk, wanted: args.Update) -> Told:
     """Change an issue."""
-    request = requests.Update(
+    request = issue_requests.Update(
         actor=desk.actor,
         id=wanted.id,
-        fields=requests.IssueFields(
+        fields=issue_requests.IssueFields(
             title=wanted.title,
             description=wanted.description,
             design=wanted.design,
@@ -235,7 +235,7 @@ async def update(desk: Desk, wanted: args.Update) -> Told:
         remove_labels=tuple(wanted.remove_labels),
         parent=None if isinstance(wanted.parent, msgspec.UnsetType) else wanted.parent,
     )
-    if request == requests.Update(actor=desk.actor, id=wanted.id):
+    if request == issue_requests.Update(actor=desk.actor, id=wanted.id):
         fields = ", ".join(name for name in wanted.__struct_fields__ if name != "id")
         raise RefusedError("there is nothing to change", code=Code.INVALID, hint=f"give any of {fields}")
     changed = await desk.ask(request)
@@ -248,7 +248,7 @@ async def claim(desk: Desk, wanted: args.Claim) -> Told:
     if ttl_ms:
         desk.keeper.check_room()
     if wanted.id:
-        claim = requests.Update(actor=desk.actor, id=wanted.id, claim=True, ttl_ms=ttl_ms)
+        claim = issue_requests.Update(actor=desk.actor, id=wanted.id, claim=True, ttl_ms=ttl_ms)
         taken: IssueDoc | None = await desk.ask(claim)
     else:
         desk.need_project()
@@ -264,7 +264,7 @@ async def claim(desk: Desk, wanted: args.Claim) -> Told:
 
 async def close(desk: Desk, wanted: args.Close) -> Told:
     """Close issues, all or none."""
-    mutations = [requests.Close(actor=desk.actor, id=issue, reason=wanted.reason) for issue in wanted.ids]
+    mutations = [issue_requests.Close(actor=desk.actor, id=issue, reason=wanted.reason) for issue in wanted.ids]
     closed = await _together(desk, mutations, wanted.ids)
     told = _told_of(closed, "Closed", "id", "title", "status", "_unblocked", already=_closed_already)
     ready = dict.fromkeys(issue for document in closed for issue in document.get("_unblocked", ()))
@@ -280,7 +280,7 @@ async def comment(desk: Desk, wanted: args.Comment) -> Told:
     """Comment on an issue, hand it over, or both at once."""
     said: list[Mutation[Any]] = []
     if wanted.text:
-        said.append(requests.AddComment(actor=desk.actor, id=wanted.id, text=wanted.text))
+        said.append(issue_requests.AddComment(actor=desk.actor, id=wanted.id, text=wanted.text))
     if wanted.next or wanted.decisions or wanted.dead_ends:
         said.append(
             WriteHandoff(
@@ -303,13 +303,13 @@ async def link(desk: Desk, wanted: args.Link) -> Told:
     """Make an issue depend on another, or no longer."""
     if wanted.remove:
         gone = await desk.ask(
-            requests.RemoveEdge(actor=desk.actor, id=wanted.id, to=wanted.depends_on, type=wanted.type)
+            issue_requests.RemoveEdge(actor=desk.actor, id=wanted.id, to=wanted.depends_on, type=wanted.type)
         )
         if not gone["removed"]:
             raise RefusedError(f"{wanted.id} does not depend on {wanted.depends_on} so", code=Code.NOT_FOUND)
         return Told(_link_line(gone, "no longer depends on"), [{"id": gone["issue_id"]}])
-    edge = requests.Edge(wanted.depends_on, wanted.type)
-    made = await desk.ask(requests.AddEdge(actor=desk.actor, id=wanted.id, edge=edge))
+    edge = issue_requests.Edge(wanted.depends_on, wanted.type)
+    made = await desk.ask(issue_requests.AddEdge(actor=desk.actor, id=wanted.id, edge=edge))
     idle = "" if wanted.type in HOLDING | {PARENT} else f" ({neutralise(wanted.type)}: holds nothing up)"
     told = _link_line(made, "depends on") + idle
     if not made.get("created", True):
@@ -326,7 +326,7 @@ async def _together(desk: Desk, mutations: Sequence[Mutation[Any]], labels: Iter
     if len(mutations) == 1:
         return [await desk.ask(mutations[0])]
     steps = tuple(script_step(mutation, label) for mutation, label in zip(mutations, labels, strict=True))
-    return await desk.ask(requests.Script(actor=desk.actor, steps=steps))
+    return await desk.ask(issue_requests.Script(actor=desk.actor, steps=steps))
 
 
 def _told_of(

@@ -12,7 +12,7 @@ from moot.mcp.resources import ANY
 from moot.mcp.tools import Caller
 from moot.verbs import LOOK_MS
 from moot_protocol.errors import MootError
-from moot_protocol.machine_requests import Events
+from moot_protocol.requests.machine import Events
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between tries while the daemon can't be reached: the first, and the longest after doubling."""

@@ -14,11 +14,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, Protocol, cast
 
-from moot_protocol import rpc
-from moot_protocol.access import Asker
+from moot_protocol.access.rules import Asker
+from moot_protocol.control import rpc
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError, defect
-from moot_protocol.machine_requests import Events
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.machine import Events
 from mootd.control.hosting import ConsoleChannel, HostedTerminal, WaitingRoom
 from mootd.control.places import busy, make_room, peer_uid
 from mootd.control.ports import ConsoleHost, Dispatcher, Gate, Observer, Settings

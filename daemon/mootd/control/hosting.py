@@ -15,9 +15,9 @@ from collections.abc import Callable, Collection
 from concurrent.futures import CancelledError, Future
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from moot_protocol import rpc
-from moot_protocol.access import Asker
-from moot_protocol.effects import LATER, Effects, refusal
+from moot_protocol.access.rules import Asker
+from moot_protocol.control import rpc
+from moot_protocol.control.effects import LATER, Effects, refusal
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import RPC_BUFFER_BYTES, RPC_CHUNK_BYTES
 

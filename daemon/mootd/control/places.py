@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from moot_protocol import rpc
+from moot_protocol.control import rpc
 from moot_protocol.errors import Code, MootError, RefusedError
 from mootd.control.ports import Settings
 

@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from moot_protocol import limits
-from moot_protocol.access import Asker
-from moot_protocol.request_base import Request
-from moot_protocol.rpc import Call
+from moot_protocol.access.rules import Asker
+from moot_protocol.control.rpc import Call
+from moot_protocol.requests.base import Request
 from mootd.control.hosting import HostedTerminal
 
 Answered = Callable[[Any, BaseException | None], object]

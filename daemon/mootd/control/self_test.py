@@ -8,9 +8,7 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from moot_protocol.errors import Code, MootError
-from moot_protocol.machine_requests import Ping
-from moot_protocol.rpc import (
+from moot_protocol.control.rpc import (
     FrameSplitter,
     call_frame,
     decode_from_daemon,
@@ -19,6 +17,8 @@ from moot_protocol.rpc import (
     error_from,
     hello_frame,
 )
+from moot_protocol.errors import Code, MootError
+from moot_protocol.requests.machine import Ping
 from mootd.version import VERSION
 
 PATIENCE_S: Final = 10.0

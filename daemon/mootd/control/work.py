@@ -4,10 +4,11 @@ from asyncio import TimerHandle
 from collections.abc import Callable
 from typing import Any, Final
 
-from moot_protocol import limits, rpc
+from moot_protocol import limits
+from moot_protocol.control import rpc
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Page
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.listing import Page
 from mootd.control.hosting import ConsoleChannel
 
 _SAMPLE: Final = 200

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from moot_protocol.access import Rules
+from moot_protocol.access.rules import Rules
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import ACCESS_BYTES
 from mootd.edges.ordinary_file import open_ordinary
@@ -56,7 +56,7 @@ class AccessFile:
         except OSError as error:
             raise refusal(error, f"cannot read {self.path}") from error
         self._read = None
-        from moot_protocol.access_file import read_rules  # noqa: PLC0415 - few machines have rules to be read
+        from moot_protocol.access.file import read_rules  # noqa: PLC0415 - few machines have rules to be read
 
         rules = read_rules(self._decoded(text))
         self._read = (stamp, rules)

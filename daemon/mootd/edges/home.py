@@ -2,7 +2,7 @@
 
 A copied home is another folder on, mostly, another machine; a cloned machine has the same folder and, where whoever
 cloned it took care, another machine id. Neither is proof: ids are baked into images, and some file systems number
-their folders anew at every mount. What is to follow from it the engine decides (`engine/home.py`).
+their folders anew at every mount. What is to follow from it the engine decides (`engine/machine/home.py`).
 """
 
 import contextlib

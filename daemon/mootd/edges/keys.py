@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from moot_protocol.codec import decoder, encode
 from moot_protocol.crypto import KEY_BYTES, SeedSigner
 from moot_protocol.errors import Code, MalformedError, RefusedError
-from moot_protocol.hpke import HPKE
+from moot_protocol.sealing.hpke import HPKE
 from mootd.edges.paths import check_private, open_private_folder, private_folder, refusal
 from mootd.ports import Entropy
 

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.limits import SPOOL_ANSWERS, SPOOL_ENTRY_BYTES, SPOOL_FILES, SPOOL_REFUSED_FILES
-from moot_protocol.spool import (
+from moot_protocol.spool.files import (
     ANSWERS,
     BELL_FILE,
     COMMANDS,

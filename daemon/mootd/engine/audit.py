@@ -9,21 +9,21 @@ machine's key can sign another history from the beginning. Only a head that is k
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from moot_protocol.access import acts_for
-from moot_protocol.batch import decode_header
+from moot_protocol.access.rules import acts_for
 from moot_protocol.clock import to_ms
 from moot_protocol.errors import MootError
-from moot_protocol.event import PlainDraft
-from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import entity_problem, key_text
-from moot_protocol.kinds import AUDIT, CHARTER
 from moot_protocol.limits import ACTOR_BYTES, AUDIT_DETAIL_CHARS
-from mootd.engine import layout
-from mootd.engine.batch_check import Stand, batch_problems
-from mootd.engine.entities import Entities
-from mootd.engine.log import PlaneRow, StoredBatch, StoredEvent, decode_feed, said_by, unpack_batch
+from moot_protocol.log.batch import decode_header
+from moot_protocol.log.event import PlainDraft
+from moot_protocol.merge.kinds import AUDIT, CHARTER
+from moot_protocol.trust.genesis import PlaneKind
 from mootd.engine.state import State
+from mootd.engine.stored import layout
+from mootd.engine.stored.batch_check import Stand, batch_problems
+from mootd.engine.stored.log import PlaneRow, StoredBatch, StoredEvent, decode_feed, said_by, unpack_batch
 from mootd.engine.unit import Unit
+from mootd.engine.views.entities import Entities
 from mootd.store.port import Reader, Table
 
 STRETCH: Final = 200

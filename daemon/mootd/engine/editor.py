@@ -7,12 +7,12 @@ supersedes every sibling its writer saw. A register that already shows the value
 from typing import Any, Final
 
 from moot_protocol import limits
-from moot_protocol.event import Draft, Event, PlainDraft, Write
-from moot_protocol.kinds import Policy, field_of
-from moot_protocol.register import MISSING
-from mootd.engine.entities import Entities
-from mootd.engine.record import Group, Record, pairs_of
+from moot_protocol.log.event import Draft, Event, PlainDraft, Write
+from moot_protocol.merge.kinds import Policy, field_of
+from moot_protocol.merge.register import MISSING
 from mootd.engine.unit import Unit
+from mootd.engine.views.entities import Entities
+from mootd.engine.views.record import Group, Record, pairs_of
 
 _ABSENT: Final = object()
 

@@ -7,15 +7,15 @@ little.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from moot_protocol.kinds import CHARTER, CHARTER_KINDS
-from mootd.engine.carried import carried
-from mootd.engine.entities import Entities
-from mootd.engine.erasers import Erasers
+from moot_protocol.merge.kinds import CHARTER, CHARTER_KINDS
+from mootd.engine.exchange.carried import carried
 from mootd.engine.issues import history
-from mootd.engine.log import FeedRow, LogReader, PlaneRow, StoredEvent
+from mootd.engine.machine.remotes import RemoteRow
 from mootd.engine.planes import issue_plane_meant, issue_planes
-from mootd.engine.remotes import RemoteRow
 from mootd.engine.state import State
+from mootd.engine.stored.log import FeedRow, LogReader, PlaneRow, StoredEvent
+from mootd.engine.views.entities import Entities
+from mootd.engine.views.erasers import Erasers
 from mootd.store.port import Reader
 
 

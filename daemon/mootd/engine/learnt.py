@@ -6,9 +6,9 @@ Invariant: all of it is restored when a part of the transaction is taken back, f
 from copy import copy
 from typing import Any
 
-from moot_protocol.towns import Towns
-from mootd.engine.log import FeedRow, PlaneRow
+from moot_protocol.trust.towns import Towns
 from mootd.engine.state import State
+from mootd.engine.stored.log import FeedRow, PlaneRow
 
 
 class Learnt:

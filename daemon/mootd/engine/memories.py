@@ -9,25 +9,25 @@ writing over it makes it one's own.
 from collections.abc import Callable, Container, Iterator
 from typing import Any, NamedTuple
 
-from moot_protocol import policies
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import entity_problem
-from moot_protocol.kinds import MEMORY, SETTING, field_of
+from moot_protocol.issues.settings import check_key, problem_of
 from moot_protocol.limits import MEMORY_KEY_BYTES, TEXT_BYTES
-from moot_protocol.memory_requests import EraseMemory, Forget, Remember, SetSetting
-from moot_protocol.register import MISSING
-from moot_protocol.settings import check_key, problem_of
-from mootd.engine import layout
-from mootd.engine.cut import Place
+from moot_protocol.merge import policies
+from moot_protocol.merge.kinds import MEMORY, SETTING, field_of
+from moot_protocol.merge.register import MISSING
+from moot_protocol.requests.memories import EraseMemory, Forget, Remember, SetSetting
 from mootd.engine.editor import Editor
-from mootd.engine.entities import Entities
-from mootd.engine.erased import has_erased
-from mootd.engine.former import OwnTown
+from mootd.engine.exchange.cut import Place
 from mootd.engine.issues.addressing import plane_of_project
 from mootd.engine.issues.mutations import UNCHANGED
-from mootd.engine.log import FeedRow, PlaneRow
-from mootd.engine.record import Record, groups_of
+from mootd.engine.membership.former import OwnTown
+from mootd.engine.stored import layout
+from mootd.engine.stored.erased import has_erased
+from mootd.engine.stored.log import FeedRow, PlaneRow
 from mootd.engine.unit import Unit
+from mootd.engine.views.entities import Entities
+from mootd.engine.views.record import Record, groups_of
 
 _FIELDS = {MEMORY: "text", SETTING: "value"}
 """kind → the field that holds what is kept."""
@@ -137,7 +137,7 @@ def forget(unit: Unit, request: Forget) -> dict[str, Any]:
 
 def erase_memory(unit: Unit, request: EraseMemory) -> dict[str, Any]:
     """Take a memory away, and every text that it ever had out of the log."""
-    from mootd.engine.erasing import append_erasures, refuse_others, said_under, written  # noqa: PLC0415 - hardly ever needed
+    from mootd.engine.erasure.erasing import append_erasures, refuse_others, said_under, written  # noqa: PLC0415 - hardly ever needed
 
     unit.seal()
     unit.flush()

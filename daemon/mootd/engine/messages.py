@@ -11,27 +11,27 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from moot_protocol import policies
 from moot_protocol.codec import encode
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import ID_CHARS, ID_ENTROPY_BYTES, base32, key_begins
-from moot_protocol.kinds import MESSAGE, NUDGE, field_of
 from moot_protocol.limits import ACTOR_BYTES, NUDGE_CHARS, TEXT_BYTES, TITLE_CHARS
-from moot_protocol.mail_requests import AckMail, Nudge, NudgesTold, SendMail
-from moot_protocol.register import MISSING, Sibling
+from moot_protocol.merge import policies
+from moot_protocol.merge.kinds import MESSAGE, NUDGE, field_of
+from moot_protocol.merge.register import MISSING, Sibling
+from moot_protocol.requests.mail import AckMail, Nudge, NudgesTold, SendMail
 from moot_protocol.time_units import DAY_MS, MINUTE_MS
-from mootd.engine import layout
-from mootd.engine.charters import towns_of
+from moot_protocol.trust.genesis import PlaneKind
 from mootd.engine.editor import Editor
-from mootd.engine.entities import Entities
-from mootd.engine.former import OwnTown
-from mootd.engine.log import PlaneRow, event_feed, said_in
+from mootd.engine.membership.charters import towns_of
+from mootd.engine.membership.former import OwnTown
+from mootd.engine.membership.towns import is_called, own_name
 from mootd.engine.planes import issue_plane_meant, issue_planes
-from mootd.engine.record import Group, Record, groups_of, pairs_of
 from mootd.engine.state import State
-from mootd.engine.towns import is_called, own_name
+from mootd.engine.stored import layout
+from mootd.engine.stored.log import PlaneRow, event_feed, said_in
 from mootd.engine.unit import Unit
+from mootd.engine.views.entities import Entities
+from mootd.engine.views.record import Group, Record, groups_of, pairs_of
 from mootd.store.port import Reader, Table
 
 _AHEAD_MS: Final = 10 * MINUTE_MS

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.genesis import PlaneKind
-from moot_protocol.kinds import PROJECT
-from mootd.engine import layout
-from mootd.engine.log import PlaneRow, decode_plane
+from moot_protocol.merge.kinds import PROJECT
+from moot_protocol.trust.genesis import PlaneKind
 from mootd.engine.state import State, no_town
+from mootd.engine.stored import layout
+from mootd.engine.stored.log import PlaneRow, decode_plane
 from mootd.engine.unit import Unit
 from mootd.store.port import Reader, Table
 

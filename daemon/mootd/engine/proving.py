@@ -8,24 +8,24 @@ several the one in the charter with the lowest key, so the proof is the same who
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
-from moot_protocol.batch import Batch, decode_batch
-from moot_protocol.certificate import decode_certificate
-from moot_protocol.charter import charter_from_value, invite_of, parse
-from moot_protocol.event import Event
-from moot_protocol.genesis import decode_genesis
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import ADMISSION, CERTIFICATE, CHARTER, GENESIS, INVITE, Role
-from moot_protocol.levels import read_towns
-from moot_protocol.proof import build_proof
-from moot_protocol.towns import Charter, Towns
-from mootd.engine import layout
-from mootd.engine.aside import whole_batch
-from mootd.engine.entities import Entities
-from mootd.engine.log import FeedRow, StoredEvent, damaged
-from mootd.engine.log_snapshot import LogSnapshot
-from mootd.engine.record import decode_record
+from moot_protocol.log.batch import Batch, decode_batch
+from moot_protocol.log.event import Event
+from moot_protocol.merge.kinds import ADMISSION, CERTIFICATE, CHARTER, GENESIS, INVITE, Role
+from moot_protocol.trust.certificate import decode_certificate
+from moot_protocol.trust.charter import charter_from_value, invite_of, parse
+from moot_protocol.trust.genesis import decode_genesis
+from moot_protocol.trust.levels import read_towns
+from moot_protocol.trust.proof import build_proof
+from moot_protocol.trust.towns import Charter, Towns
 from mootd.engine.replica import Replica
-from mootd.engine.stored_feeds import StoredFeeds
+from mootd.engine.stored import layout
+from mootd.engine.stored.aside import whole_batch
+from mootd.engine.stored.feeds import StoredFeeds
+from mootd.engine.stored.log import FeedRow, StoredEvent, damaged
+from mootd.engine.stored.log_snapshot import LogSnapshot
+from mootd.engine.views.entities import Entities
+from mootd.engine.views.record import decode_record
 
 
 class _Way(NamedTuple):

@@ -7,20 +7,20 @@ back finds them in the record, and what it claims from then on counts as ever.
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
-from moot_protocol import policies
-from moot_protocol.claim_requests import Unclaim
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_begins, key_text
-from moot_protocol.issue import CLOSED
-from moot_protocol.kinds import ISSUE, field_of
-from moot_protocol.requests import IssueFields, Update
-from mootd.engine import layout
-from mootd.engine.charters import heirs_of, members_of
-from mootd.engine.issues.claims import unclaim
+from moot_protocol.issues.issue import CLOSED
+from moot_protocol.merge import policies
+from moot_protocol.merge.kinds import ISSUE, field_of
+from moot_protocol.requests.claims import Unclaim
+from moot_protocol.requests.issues import IssueFields, Update
+from mootd.engine.claims import unclaim
 from mootd.engine.issues.mutations import IssueWriter
-from mootd.engine.log import PlaneRow
+from mootd.engine.membership.charters import heirs_of, members_of
+from mootd.engine.membership.towns import is_called, name_of
 from mootd.engine.planes import issue_planes
-from mootd.engine.towns import is_called, name_of
+from mootd.engine.stored import layout
+from mootd.engine.stored.log import PlaneRow
 from mootd.engine.unit import Unit
 
 _KEY_SHOWN: Final = 12

@@ -6,13 +6,13 @@ is one transaction of the writer's, so others' writes go on between stretches an
 
 from typing import Any, Final
 
-from mootd.engine import layout
-from mootd.engine.erased import lacks
-from mootd.engine.layout import Views
-from mootd.engine.log import LogReader, StoredEvent, with_previous
-from mootd.engine.record import Record, is_write
+from mootd.engine.stored import layout
+from mootd.engine.stored.erased import lacks
+from mootd.engine.stored.layout import Views
+from mootd.engine.stored.log import LogReader, StoredEvent, with_previous
 from mootd.engine.unit import FLUSH_AFTER, Unit, role_of
-from mootd.engine.views import ViewWriter
+from mootd.engine.views.record import Record, is_write
+from mootd.engine.views.writing import ViewWriter
 from mootd.store.port import Table
 
 STRETCH: Final = 2000
@@ -126,7 +126,7 @@ class Rebuild:
 
 
 def _forget_erased(unit: Unit) -> None:
-    from mootd.engine.erasing import forget_erased  # few stores ever have views made anew
+    from mootd.engine.erasure.erasing import forget_erased  # few stores ever have views made anew
 
     forget_erased(unit)
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mootd.engine.erased import has_erasures
-from mootd.engine.log import FeedRow
-from mootd.engine.receive import release_parked
+from mootd.engine.exchange.receive import release_parked
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY, State
+from mootd.engine.stored.erased import has_erasures
+from mootd.engine.stored.log import FeedRow
 from mootd.engine.unit import Unit
 from mootd.ports import Clock, Entropy, KeyStore
 from mootd.store.port import Store
@@ -68,7 +68,7 @@ class Replica(State):
 
 
 def _settle_erasures(unit: Unit) -> None:
-    from mootd.engine.erasing import settle_erasures  # few transactions erase anything
+    from mootd.engine.erasure.erasing import settle_erasures  # few transactions erase anything
 
     settle_erasures(unit)
 

@@ -12,23 +12,23 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from moot_protocol.claim_requests import ClaimReady, Heartbeat
-from moot_protocol.edge_types import EXTERNAL
+from moot_protocol.control.rpc import ErrorBody, error_from
 from moot_protocol.errors import STORE_CODES, Code, MootError, RefusedError
-from moot_protocol.gate_requests import AWAITING_ISSUES, CreateGate
-from moot_protocol.issue import facts
+from moot_protocol.issues.edge_types import EXTERNAL
+from moot_protocol.issues.issue import facts
 from moot_protocol.limits import SPOOL_ENTRY_MS
-from moot_protocol.request_base import Request
-from moot_protocol.requests import Create, Script
-from moot_protocol.rpc import ErrorBody, error_from
-from moot_protocol.spool import Opened, check_allowed, secret_for
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.claims import ClaimReady, Heartbeat
+from moot_protocol.requests.gates import AWAITING_ISSUES, CreateGate
+from moot_protocol.requests.issues import Create, Script
+from moot_protocol.spool.files import Opened, check_allowed, secret_for
 from moot_protocol.time_units import DAY_MS
-from mootd.engine import layout
 from mootd.engine.issues.reading import Issues
+from mootd.engine.machine.workspaces import read_workspace
 from mootd.engine.planes import issue_planes
-from mootd.engine.record import live_of
+from mootd.engine.stored import layout
 from mootd.engine.unit import Unit
-from mootd.engine.workspaces import read_workspace
+from mootd.engine.views.record import live_of
 from mootd.ports import KeyStore
 from mootd.store.port import Reader, Table
 

@@ -10,17 +10,17 @@ from typing import Any
 from moot_protocol.clock import HybridClock
 from moot_protocol.crypto import Signer
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.genesis import PlaneKind
-from moot_protocol.kinds import CHARTER
-from moot_protocol.levels import Readings
-from moot_protocol.towns import Towns
+from moot_protocol.merge.kinds import CHARTER
+from moot_protocol.trust.genesis import PlaneKind
+from moot_protocol.trust.levels import Readings
+from moot_protocol.trust.towns import Towns
 from mootd.config import OutboxConfig
-from mootd.engine import layout
 from mootd.engine.keyring import Keyring, stored_name
-from mootd.engine.known_rows import KnownRows
-from mootd.engine.layout import Views
-from mootd.engine.log import FeedRow, PlaneRow, decode_feed, decode_plane, decode_project
-from mootd.engine.restored import Restored
+from mootd.engine.stored import layout
+from mootd.engine.stored.layout import Views
+from mootd.engine.stored.log import FeedRow, PlaneRow, decode_feed, decode_plane, decode_project
+from mootd.engine.views.known_rows import KnownRows
+from mootd.engine.views.restored import Restored
 from mootd.ports import Clock, Entropy, KeyStore
 from mootd.store.port import Reader, ReadTransaction, Store, Table
 

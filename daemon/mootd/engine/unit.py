@@ -11,25 +11,25 @@ from typing import Any, Final, NoReturn, TypeVar
 from msgspec.structs import replace
 
 from moot_protocol import limits
-from moot_protocol.acceptance import Reason
-from moot_protocol.batch import Batch, BatchBuilder
 from moot_protocol.clock import HybridClock, clock_ahead, is_ahead
 from moot_protocol.crypto import Signer
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.event import Draft, Event, NewEntity, PlainDraft, check_names, plain_event
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import ADMIN_KINDS, CHARTER, ERASE, Role
-from mootd.engine import layout
-from mootd.engine.aside import AsideReader
-from mootd.engine.entities import Entities, Said
-from mootd.engine.erased import lacks
-from mootd.engine.graph import pack_arrival
-from mootd.engine.layout import Views
+from moot_protocol.log.batch import Batch, BatchBuilder
+from moot_protocol.log.event import Draft, Event, NewEntity, PlainDraft, check_names, plain_event
+from moot_protocol.merge.kinds import ADMIN_KINDS, CHARTER, ERASE, Role
+from moot_protocol.trust.acceptance import Reason
 from mootd.engine.learnt import Learnt
-from mootd.engine.log import FeedRow, LogReader, PlaneRow, encode_row, pack_batch, pack_event, said_by
-from mootd.engine.record import OwnCharter, Record, Speaker, is_write, may_say_all
 from mootd.engine.state import State
-from mootd.engine.views import ViewWriter
+from mootd.engine.stored import layout
+from mootd.engine.stored.aside import AsideReader
+from mootd.engine.stored.erased import lacks
+from mootd.engine.stored.layout import Views
+from mootd.engine.stored.log import FeedRow, LogReader, PlaneRow, encode_row, pack_batch, pack_event, said_by
+from mootd.engine.views.entities import Entities, Said
+from mootd.engine.views.graph import pack_arrival
+from mootd.engine.views.record import OwnCharter, Record, Speaker, is_write, may_say_all
+from mootd.engine.views.writing import ViewWriter
 from mootd.store.port import Table, WriteTransaction
 
 R = TypeVar("R")

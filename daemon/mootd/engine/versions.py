@@ -8,15 +8,15 @@ from typing import Final
 
 from moot_protocol.errors import RefusedError
 from moot_protocol.ids import key_from_text, key_text
-from moot_protocol.kinds import REPLICA, Role
-from moot_protocol.policies import latest
-from mootd.engine import layout
+from moot_protocol.merge.kinds import REPLICA, Role
+from moot_protocol.merge.policies import latest
 from mootd.engine.commit import Committer
 from mootd.engine.editor import Editor
-from mootd.engine.entities import Entities
-from mootd.engine.log import PlaneRow
 from mootd.engine.replica import Replica
+from mootd.engine.stored import layout
+from mootd.engine.stored.log import PlaneRow
 from mootd.engine.unit import Unit
+from mootd.engine.views.entities import Entities
 from mootd.version import VERSION
 
 _FIELD: Final = "version"

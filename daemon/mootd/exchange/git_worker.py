@@ -7,7 +7,7 @@ from typing import Any, Final
 from moot_protocol.checks import checked
 from moot_protocol.errors import MootError
 from mootd.edges.git.remote import GitRemote
-from mootd.engine.log import PlaneRow
+from mootd.engine.stored.log import PlaneRow
 from mootd.exchange.hub import Hub
 from mootd.exchange.plane_on_remote import PlaneOnRemote
 from mootd.exchange.progress import Progress

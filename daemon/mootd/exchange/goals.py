@@ -8,7 +8,7 @@ somebody asked counts for nothing, since it may have been on its way for a while
 
 from typing import Final
 
-from moot_protocol.frontier import Form, Frontier, FrontierBody
+from moot_protocol.exchange.frontier import Form, Frontier, FrontierBody
 
 UNDER_WAY_MS: Final = 1000
 """How long what a peer has said may take to come; whoever goes on writing says something new soon after that."""

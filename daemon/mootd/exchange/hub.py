@@ -17,23 +17,23 @@ import msgspec
 
 from moot_protocol.checks import checked
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.exchange_requests import Sync
-from moot_protocol.genesis import PlaneKind
+from moot_protocol.requests.exchange import Sync
 from moot_protocol.time_units import HOUR_MS
+from moot_protocol.trust.genesis import PlaneKind
 from mootd.backoff import full_jitter
 from mootd.config import DEBOUNCE_S, POLL_S
-from mootd.engine.admittance import Lack, lack_on
 from mootd.engine.commit import Committer
-from mootd.engine.log import PlaneRow
-from mootd.engine.log_snapshot import LogSnapshot
-from mootd.engine.outbox import Gauge, OutboxReader
-from mootd.engine.plane_keys import PlaneKeys
+from mootd.engine.exchange.outbox import Gauge, OutboxReader
+from mootd.engine.exchange.receive import has_due
+from mootd.engine.machine.reached import note_reached, reached_ms
+from mootd.engine.machine.remotes import RemoteRow, mode_of, remotes, remotes_of
+from mootd.engine.membership.admittance import Lack, lack_on
+from mootd.engine.membership.plane_keys import PlaneKeys
+from mootd.engine.membership.tending import tend
 from mootd.engine.planes import clashing_prefixes, plane_meant
-from mootd.engine.reached import note_reached, reached_ms
-from mootd.engine.receive import has_due
-from mootd.engine.remotes import RemoteRow, mode_of, remotes, remotes_of
 from mootd.engine.replica import Replica
-from mootd.engine.tending import tend
+from mootd.engine.stored.log import PlaneRow
+from mootd.engine.stored.log_snapshot import LogSnapshot
 from mootd.exchange.progress import Progress
 from mootd.exchange.served import HeldError, ServedRemote, Worker
 from mootd.exchange.unopened import withheld

@@ -18,17 +18,17 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from moot_protocol.batch import ZEROS
 from moot_protocol.errors import Code, MalformedError, MootError
-from moot_protocol.frame import frame_epoch
-from moot_protocol.frontier import Form, FrontierBody
+from moot_protocol.exchange.frontier import Form, FrontierBody
+from moot_protocol.exchange.messages import Batches, ForkProof, Message, Want, decode_message
 from moot_protocol.limits import KIB, LIVE_FRAME_BYTES
-from moot_protocol.messages import Batches, ForkProof, Message, Want, decode_message
-from mootd.engine.exchange import Exchange, Outgoing
-from mootd.engine.joining import advance
-from mootd.engine.log import PlaneRow
-from mootd.engine.members import covered_since, is_stale, note_in_step, note_seen
-from mootd.engine.outbox import Outbox, OutboxReader, OutFrame
+from moot_protocol.log.batch import ZEROS
+from moot_protocol.sealing.frame import frame_epoch
+from mootd.engine.exchange.outbox import Outbox, OutboxReader, OutFrame
+from mootd.engine.exchange.plane_exchange import Exchange, Outgoing
+from mootd.engine.machine.members import covered_since, is_stale, note_in_step, note_seen
+from mootd.engine.membership.joining import advance
+from mootd.engine.stored.log import PlaneRow
 from mootd.engine.unit import Unit
 from mootd.engine.versions import tell_version
 from mootd.exchange.goals import Goals

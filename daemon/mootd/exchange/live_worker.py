@@ -16,8 +16,8 @@ from typing import Any
 
 from moot_protocol.checks import checked
 from moot_protocol.errors import Code, MootError
-from mootd.engine.home import is_copied
-from mootd.engine.log import PlaneRow
+from mootd.engine.machine.home import is_copied
+from mootd.engine.stored.log import PlaneRow
 from mootd.exchange.hub import Hub
 from mootd.exchange.live_plane import LivePlane
 from mootd.exchange.progress import Progress

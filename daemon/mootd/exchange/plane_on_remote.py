@@ -14,28 +14,28 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from moot_protocol.batch import Link, batch_link
 from moot_protocol.errors import Code, MalformedError
-from moot_protocol.frame import frame_epoch
-from moot_protocol.frontier import FrontierBody, summary
+from moot_protocol.exchange.frontier import FrontierBody, summary
+from moot_protocol.exchange.messages import Batches, ForkProof, Message, Want, build_batches, decode_message
 from moot_protocol.limits import FRAME_BYTES
-from moot_protocol.messages import Batches, ForkProof, Message, Want, build_batches, decode_message
-from mootd.engine import carried as carrying
-from mootd.engine.carried import NOTHING, Carried
+from moot_protocol.log.batch import Link, batch_link
+from moot_protocol.sealing.frame import frame_epoch
 from mootd.engine.commit import Committer
-from mootd.engine.exchange import take_in
-from mootd.engine.filling import Portion, portions, queue, repack
-from mootd.engine.joining import advance
-from mootd.engine.log import PlaneRow
-from mootd.engine.members import note_seen
-from mootd.engine.outbox import Outbox, OutboxReader, OutFrame
-from mootd.engine.plane_keys import PlaneKeys
-from mootd.engine.receive import keep_proof
-from mootd.engine.remotes import check_allowed, check_is_there
+from mootd.engine.exchange import carried as carrying
+from mootd.engine.exchange.carried import NOTHING, Carried
+from mootd.engine.exchange.filling import Portion, portions, queue, repack
+from mootd.engine.exchange.outbox import Outbox, OutboxReader, OutFrame
+from mootd.engine.exchange.plane_exchange import take_in
+from mootd.engine.exchange.receive import keep_proof
+from mootd.engine.exchange.stored_log import StoredLog
+from mootd.engine.machine.members import note_seen
+from mootd.engine.machine.remotes import check_allowed, check_is_there
+from mootd.engine.membership.joining import advance
+from mootd.engine.membership.plane_keys import PlaneKeys
 from mootd.engine.replica import Replica
-from mootd.engine.shared_plane import SharedPlane
 from mootd.engine.state import REPLICA_KEY
-from mootd.engine.stored_log import StoredLog
+from mootd.engine.stored.log import PlaneRow
+from mootd.engine.stored.shared_plane import SharedPlane
 from mootd.engine.unit import Unit
 from mootd.engine.versions import tell_version
 from mootd.exchange.sealing import Sealing

@@ -17,14 +17,14 @@ import msgspec
 from msgspec.structs import replace
 
 from moot_protocol.errors import Code, MalformedError, RefusedError
+from moot_protocol.exchange.messages import Batches, ForkProof, build_fork
 from moot_protocol.limits import MIB
-from moot_protocol.messages import Batches, ForkProof, build_fork
 from moot_protocol.time_units import MINUTE_MS
-from mootd.engine import layout
 from mootd.engine.commit import Committer
-from mootd.engine.outbox import Outbox, OutboxReader, OutFrame
-from mootd.engine.remotes import check_is_there
+from mootd.engine.exchange.outbox import Outbox, OutboxReader, OutFrame
+from mootd.engine.machine.remotes import check_is_there
 from mootd.engine.replica import Replica
+from mootd.engine.stored import layout
 from mootd.engine.unit import Unit
 from mootd.exchange.losses import Losses
 from mootd.exchange.plane_on_remote import PlaneOnRemote

@@ -14,8 +14,8 @@ import structlog
 
 from moot_protocol.errors import Code, MootError
 from mootd.edges.git.words import without_password
-from mootd.engine.outbox import Gauge
-from mootd.engine.remotes import RemoteRow
+from mootd.engine.exchange.outbox import Gauge
+from mootd.engine.machine.remotes import RemoteRow
 from mootd.exchange.progress import Progress
 
 EVERY_S: Final = 5.0

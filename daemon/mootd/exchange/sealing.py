@@ -9,17 +9,17 @@ from collections.abc import Callable
 
 from moot_protocol.crypto import Signer
 from moot_protocol.errors import Code, MalformedError, RefusedError
-from moot_protocol.frame import epoch_id, frame_epoch, open_frame, seal
-from moot_protocol.frontier import Form
-from moot_protocol.kinds import CHARTER
-from moot_protocol.messages import Message, decode_message
-from moot_protocol.presence import FORMAT, Presence, build_presence, decode_presence
-from moot_protocol.siv import NONCE_BYTES
-from mootd.engine.joining import joining_key, present_epoch
-from mootd.engine.plane_keys import PlaneKeys
-from mootd.engine.remotes import check_allowed, is_allowed
+from moot_protocol.exchange.frontier import Form
+from moot_protocol.exchange.messages import Message, decode_message
+from moot_protocol.exchange.presence import FORMAT, Presence, build_presence, decode_presence
+from moot_protocol.merge.kinds import CHARTER
+from moot_protocol.sealing.frame import epoch_id, frame_epoch, open_frame, seal
+from moot_protocol.sealing.siv import NONCE_BYTES
+from mootd.engine.exchange.stored_log import StoredLog
+from mootd.engine.machine.remotes import check_allowed, is_allowed
+from mootd.engine.membership.joining import joining_key, present_epoch
+from mootd.engine.membership.plane_keys import PlaneKeys
 from mootd.engine.replica import Replica
-from mootd.engine.stored_log import StoredLog
 
 
 class Sealing:

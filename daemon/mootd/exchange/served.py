@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from moot_protocol.errors import RefusedError
-from mootd.engine.log import PlaneRow
-from mootd.engine.remotes import RemoteRow
+from mootd.engine.machine.remotes import RemoteRow
+from mootd.engine.stored.log import PlaneRow
 from mootd.exchange.progress import Progress
 from mootd.exchange.reports import Reports
 

@@ -7,12 +7,12 @@ own; of another nobody can say whether a frame of it is worth anything.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mootd.engine.charters import epochs_of
-from mootd.engine.log import PlaneRow
-from mootd.engine.log_snapshot import LogSnapshot
-from mootd.engine.plane_keys import PlaneKeys
-from mootd.engine.remotes import RemoteRow, mode_of
+from mootd.engine.machine.remotes import RemoteRow, mode_of
+from mootd.engine.membership.charters import epochs_of
+from mootd.engine.membership.plane_keys import PlaneKeys
 from mootd.engine.replica import Replica
+from mootd.engine.stored.log import PlaneRow
+from mootd.engine.stored.log_snapshot import LogSnapshot
 from mootd.exchange.progress import Progress
 from mootd.store.port import Reader
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from moot_protocol.errors import RefusedError
 from mootd.edges.paths import Places, private_folder
-from mootd.engine.remotes import RemoteRow
+from mootd.engine.machine.remotes import RemoteRow
 from mootd.exchange.hub import Hub
 from mootd.exchange.served import Worker
 

@@ -6,7 +6,7 @@ Invariant: nothing is written, neither to the log, nor to the mirror's row, nor 
 from collections.abc import Sequence
 from typing import Any
 
-from moot_protocol.mirror_lines import (
+from moot_protocol.mirrors.lines import (
     Doubt,
     content_hash,
     differences,
@@ -17,11 +17,11 @@ from moot_protocol.mirror_lines import (
     problem_of,
     split,
 )
-from moot_protocol.mirror_requests import MirrorResume, MirrorSync
-from moot_protocol.mirror_writing import rewritten
+from moot_protocol.mirrors.writing import rewritten
+from moot_protocol.requests.mirrors import MirrorResume, MirrorSync
 from mootd.engine.commit import Committer
 from mootd.engine.issues.mirroring import issues_of, mirrored_lines
-from mootd.engine.mirrors import MirrorRow, due_since, lines_of, nearest, seen_keys, version_of
+from mootd.engine.machine.mirrors import MirrorRow, due_since, lines_of, nearest, seen_keys, version_of
 from mootd.engine.replica import Replica
 from mootd.mirror.intake import Tally, missing_pairs, take_pairs
 from mootd.store.port import Reader

@@ -14,20 +14,29 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from moot_protocol.beads_pairs import LinePair
+from moot_protocol.beads.pairs import LinePair
 from moot_protocol.clock import to_ms
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.kinds import Role
 from moot_protocol.limits import ACTOR_BYTES, CLOCK_AHEAD_MS
-from moot_protocol.mirror_lines import actor_of, content_hash, differences, distance, id_of, line_key, problem_of, split
-from moot_protocol.transfer_requests import ImportEdits
-from mootd.engine import layout
+from moot_protocol.merge.kinds import Role
+from moot_protocol.mirrors.lines import (
+    actor_of,
+    content_hash,
+    differences,
+    distance,
+    id_of,
+    line_key,
+    problem_of,
+    split,
+)
+from moot_protocol.requests.transfer import ImportEdits
 from mootd.engine.commit import Committer
 from mootd.engine.issues.edits import import_edits
 from mootd.engine.issues.mirroring import issues_of, plane_number, projects_of
 from mootd.engine.issues.mutations import IssueWriter
-from mootd.engine.mirrors import MirrorRow, add_version, lines_of, mirrors, nearest, put_mirror, version_of
+from mootd.engine.machine.mirrors import MirrorRow, add_version, lines_of, mirrors, nearest, put_mirror, version_of
 from mootd.engine.replica import Replica
+from mootd.engine.stored import layout
 from mootd.engine.unit import Unit, role_of
 from mootd.store.port import Reader, Table
 

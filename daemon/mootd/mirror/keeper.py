@@ -18,7 +18,7 @@ import threading
 from typing import Any, Final, NamedTuple
 
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.mirror_lines import (
+from moot_protocol.mirrors.lines import (
     content_hash,
     differences,
     doubt_of,
@@ -29,10 +29,10 @@ from moot_protocol.mirror_lines import (
     split,
     strangeness,
 )
-from moot_protocol.mirror_writing import rewritten
+from moot_protocol.mirrors.writing import rewritten
 from mootd.engine.commit import Committer
 from mootd.engine.issues.mirroring import issues_of, mirrored_lines, of_project
-from mootd.engine.mirrors import (
+from mootd.engine.machine.mirrors import (
     MirrorRow,
     add_version,
     change_mirror,

@@ -16,15 +16,23 @@ from msgspec.structs import replace
 
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.limits import MIRRORS
-from moot_protocol.mirror_lines import Doubt
-from moot_protocol.mirror_requests import MirrorOff, MirrorOn, MirrorResume, MirrorSync, WorkspaceMoved
-from moot_protocol.mirror_requests import Mirrors as MirrorsRequest
+from moot_protocol.mirrors.lines import Doubt
+from moot_protocol.requests.mirrors import MirrorOff, MirrorOn, MirrorResume, MirrorSync, WorkspaceMoved
+from moot_protocol.requests.mirrors import Mirrors as MirrorsRequest
 from mootd.engine.commit import Committer
-from mootd.engine.mirrors import MirrorRow, count_versions, drop_mirror, mirrors, move_mirror, put_mirror, read_mirror
+from mootd.engine.machine.mirrors import (
+    MirrorRow,
+    count_versions,
+    drop_mirror,
+    mirrors,
+    move_mirror,
+    put_mirror,
+    read_mirror,
+)
+from mootd.engine.machine.workspaces import move_workspace, read_workspace
 from mootd.engine.replica import Replica
 from mootd.engine.spools import SpoolRow, move_spool, secret_of, spool_of
 from mootd.engine.unit import Unit
-from mootd.engine.workspaces import move_workspace, read_workspace
 from mootd.files import MirrorFile, Watch, Watcher
 from mootd.mirror.moving import holds, holds_spool, is_gone, is_left, predecessor
 from mootd.store.port import Reader

@@ -11,10 +11,10 @@ from hmac import compare_digest
 from typing import Final
 
 from moot_protocol.errors import Code, MalformedError, RefusedError
-from moot_protocol.mirror_requests import MirrorOn
-from moot_protocol.project_folder import WORKSPACE_FILE
-from moot_protocol.spool import FOLDER, TOKEN_FILE, decode_token
-from mootd.engine.mirrors import MirrorRow
+from moot_protocol.requests.mirrors import MirrorOn
+from moot_protocol.spool.files import FOLDER, TOKEN_FILE, decode_token
+from moot_protocol.spool.project_folder import WORKSPACE_FILE
+from mootd.engine.machine.mirrors import MirrorRow
 from mootd.files import MirrorFile
 
 _GIT: Final = ".git"

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from moot_protocol.access import EVERYTHING, RESTRICTION, Rules, decide
-from moot_protocol.access_file import idle_rules, read_rules, rules_from_yaml, write_rules
-from moot_protocol.access_requests import CheckAccess, ImportAccess, ShowAccess, ValidateAccess
-from moot_protocol.access_table import EVERY_PERMISSION
+from moot_protocol.access.file import idle_rules, read_rules, rules_from_yaml, write_rules
+from moot_protocol.access.rules import EVERYTHING, RESTRICTION, Rules, decide
+from moot_protocol.access.table import EVERY_PERMISSION
 from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.requests.access import CheckAccess, ImportAccess, ShowAccess, ValidateAccess
 from mootd.edges.access_file import AccessFile
 from mootd.engine.unit import Unit
 

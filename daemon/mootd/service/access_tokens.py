@@ -6,14 +6,23 @@ Invariant: a token is told once, in the answer to the request that makes it, and
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from moot_protocol.access import is_named
-from moot_protocol.access_requests import CreateToken, ListTokens, RevokeToken
+from moot_protocol.access.rules import is_named
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import entity_problem
-from moot_protocol.request_base import Mutation, Request
+from moot_protocol.requests.access import CreateToken, ListTokens, RevokeToken
+from moot_protocol.requests.base import Mutation, Request
 from mootd.edges.access_file import AccessFile
-from mootd.engine.access_tokens import Flaw, Token, create_token, is_use_due, presented, revoke_token, tokens, told
 from mootd.engine.audit import Entry, note
+from mootd.engine.machine.access_tokens import (
+    Flaw,
+    Token,
+    create_token,
+    is_use_due,
+    presented,
+    revoke_token,
+    tokens,
+    told,
+)
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from moot_protocol.action_requests import Erase, Rename, SetState, Undo
-from moot_protocol.request_base import Request
+from moot_protocol.requests.actions import Erase, Rename, SetState, Undo
+from moot_protocol.requests.base import Request
 from mootd.engine.issues.aliases import rename
 from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.issues.states import set_state

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any, Final
 
-from moot_protocol.audit_requests import ExportAudit, ListAudit, VerifyAudit
 from moot_protocol.errors import RefusedError
 from moot_protocol.limits import AUDIT_RECORDS
-from moot_protocol.request_base import Request
+from moot_protocol.requests.audit import ExportAudit, ListAudit, VerifyAudit
+from moot_protocol.requests.base import Request
 from mootd.engine.audit import Chain, Place, is_of, newest
 from mootd.service.snapshot import Snapshot
 

@@ -8,13 +8,15 @@ committed the old key would have to sign it. Nothing that isn't listed pays more
 from collections.abc import Callable
 from typing import Any, Final
 
-from moot_protocol.access_requests import ImportAccess
-from moot_protocol.access_table import resources_of
-from moot_protocol.action_requests import Erase
-from moot_protocol.exchange_requests import AddRemote, CloseInvite, CreatePlane, Invite, Join, RemoveRemote, SetMode
-from moot_protocol.federation_requests import IsolatePlane
-from moot_protocol.lease_requests import PromoteTown, Rebalance
-from moot_protocol.membership_requests import (
+from moot_protocol.access.table import resources_of
+from moot_protocol.requests.access import ImportAccess
+from moot_protocol.requests.actions import Erase
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.exchange import AddRemote, CloseInvite, CreatePlane, Invite, Join, RemoveRemote, SetMode
+from moot_protocol.requests.federation import IsolatePlane
+from moot_protocol.requests.issues import Delete, InitTown, Undelete
+from moot_protocol.requests.leases import PromoteTown, Rebalance
+from moot_protocol.requests.membership import (
     CreateTown,
     InviteTown,
     Recover,
@@ -25,10 +27,8 @@ from moot_protocol.membership_requests import (
     Salvage,
     SettleFork,
 )
-from moot_protocol.memory_requests import EraseMemory
-from moot_protocol.request_base import Request
-from moot_protocol.requests import Delete, InitTown, Undelete
-from moot_protocol.spool_requests import CloseSpool, OpenSpool
+from moot_protocol.requests.memories import EraseMemory
+from moot_protocol.requests.spools import CloseSpool, OpenSpool
 from mootd.engine.audit import Entry, note
 from mootd.engine.unit import Unit
 

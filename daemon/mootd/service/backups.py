@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.machine_requests import Backup, CheckBackup
+from moot_protocol.requests.machine import Backup, CheckBackup
 from mootd.edges import backup_folder
 from mootd.edges.backup_folder import Contents
 from mootd.edges.keys import FileKeyStore
-from mootd.engine import layout
-from mootd.engine.checking import check_stretch
-from mootd.engine.fsck import Problem
-from mootd.engine.home import OF_BACKUP
-from mootd.engine.log import decode_plane
+from mootd.engine.checking.fsck import Problem
+from mootd.engine.checking.stretches import check_stretch
+from mootd.engine.machine.home import OF_BACKUP
 from mootd.engine.replica import Replica
 from mootd.engine.state import REPLICA_KEY, no_town
+from mootd.engine.stored import layout
+from mootd.engine.stored.log import decode_plane
 from mootd.ports import Clock
 from mootd.service.own_machine import Machine
 from mootd.store.lmdb_store import LmdbStore

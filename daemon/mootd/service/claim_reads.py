@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from moot_protocol.claim_requests import ClaimPeers, Handoffs
-from moot_protocol.frontier import Entry, Frontier, summary
+from moot_protocol.exchange.frontier import Entry, Frontier, summary
 from moot_protocol.ids import key_text
-from moot_protocol.issue import facts
-from moot_protocol.request_base import Request
+from moot_protocol.issues.issue import facts
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.claims import ClaimPeers, Handoffs
 from moot_protocol.time_units import MINUTE_MS
 from mootd.engine.issues.handoffs import handoffs_of
-from mootd.engine.log_snapshot import LogSnapshot
-from mootd.engine.members import seen
-from mootd.engine.record import live_of
+from mootd.engine.machine.members import seen
+from mootd.engine.stored.log_snapshot import LogSnapshot
+from mootd.engine.views.record import live_of
 from mootd.service.snapshot import Snapshot
 
 LIVE_MS: Final = 3 * MINUTE_MS

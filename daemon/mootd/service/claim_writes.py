@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from moot_protocol.claim_requests import ClaimReady, ClaimsTold, Heartbeat, Unclaim, WriteHandoff
-from moot_protocol.request_base import Request
-from mootd.engine.issues.claims import claim_ready, claims_told, heartbeat, unclaim
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.claims import ClaimReady, ClaimsTold, Heartbeat, Unclaim, WriteHandoff
+from mootd.engine.claims import claim_ready, claims_told, heartbeat, unclaim
 from mootd.engine.issues.handoffs import write_handoff
 from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.unit import Unit

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from moot_protocol.clock import due_ms, is_ahead, shown_minute
 from moot_protocol.ids import key_text
-from mootd.engine import layout
-from mootd.engine.log import FeedRow
-from mootd.engine.log_snapshot import LogSnapshot
+from mootd.engine.membership.towns import name_of
 from mootd.engine.replica import Replica
-from mootd.engine.towns import name_of
+from mootd.engine.stored import layout
+from mootd.engine.stored.log import FeedRow
+from mootd.engine.stored.log_snapshot import LogSnapshot
 from mootd.store.port import Reader, Table
 
 _DUE_BYTES: Final = 8

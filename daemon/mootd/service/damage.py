@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from moot_protocol.times import format_ms
-from mootd.engine import layout
 from mootd.engine.state import State
+from mootd.engine.stored import layout
 from mootd.engine.unit import Unit
 from mootd.ports import Clock
 from mootd.store.port import ReadTransaction, Table

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache, cached_property
 from typing import Any, Final, TypeAlias
 
-from moot_protocol.access import (
+from moot_protocol.access.rows import ALSO_SHOWN, BY_NAME, CHOOSING, NARROWED, Sight
+from moot_protocol.access.rules import (
     EVERYTHING,
     READ_VERB,
     Decision,
@@ -20,17 +21,16 @@ from moot_protocol.access import (
     restricts,
     sees_all,
 )
-from moot_protocol.access_rows import ALSO_SHOWN, BY_NAME, CHOOSING, NARROWED, Sight
-from moot_protocol.access_table import PERMISSIONS, Named, Part, parts_of, permissions_of
-from moot_protocol.action_requests import Rename
+from moot_protocol.access.table import PERMISSIONS, Named, Part, parts_of, permissions_of
 from moot_protocol.errors import Code, MootError
-from moot_protocol.exchange_requests import Planes
 from moot_protocol.ids import KEY_BEGINNING_CHARS
-from moot_protocol.lease_requests import Rebalance
 from moot_protocol.limits import AUDIT_RESOURCES
-from moot_protocol.membership_requests import Replicas, RetireReplica, SettleFork, Towns
-from moot_protocol.request_base import Request
-from moot_protocol.requests import ResolveIds
+from moot_protocol.requests.actions import Rename
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.exchange import Planes
+from moot_protocol.requests.issues import ResolveIds
+from moot_protocol.requests.leases import Rebalance
+from moot_protocol.requests.membership import Replicas, RetireReplica, SettleFork, Towns
 
 SHOWN: Final = PERMISSIONS[ResolveIds.method]
 """What the names of the issues that an id may mean are seen with."""
@@ -191,7 +191,7 @@ class Deciding:
         """The restriction that takes away something that the lines of an import name, if one does."""
         if request.method not in _WITH_LINES:
             return None
-        from moot_protocol.imported_names import names_in_lines  # noqa: PLC0415 - a start need not load what reads lines
+        from moot_protocol.requests.imported_names import names_in_lines  # noqa: PLC0415 - a start need not load what reads lines
 
         return self._first_taken(permission, names_in_lines(request))
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from moot_protocol.document_requests import DocumentConflicts, DocumentHistory, Documents, ShowDocument
-from moot_protocol.documents import DOCUMENT_KINDS
+from moot_protocol.documents.document import DOCUMENT_KINDS
 from moot_protocol.errors import RefusedError
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.documents import DocumentConflicts, DocumentHistory, Documents, ShowDocument
 from mootd.engine.documents import conflicts, reading, telling
 from mootd.engine.documents.addressing import find_document, meant_version, plane_for, planes_for
 from mootd.service.snapshot import Snapshot

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from moot_protocol.document_requests import AdoptDocument, NewDocument, PublishDocument, ResolveDocument
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.documents import AdoptDocument, NewDocument, PublishDocument, ResolveDocument
 from mootd.engine.unit import Unit
 
 

@@ -5,29 +5,29 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from moot_protocol.charter_reading import Invitation
 from moot_protocol.checks import checked
 from moot_protocol.clock import minute_of
 from moot_protocol.errors import Code
-from moot_protocol.exchange_requests import Invites, OutboxInfo, Planes, Remotes, ShowPlane
-from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import PROJECT
 from moot_protocol.limits import MIB
-from moot_protocol.request_base import Request
-from moot_protocol.ticket import RemoteKind, without_credentials
-from mootd.engine import layout
-from mootd.engine.charters import epochs_of, invites_of, members_of
-from mootd.engine.joining import is_waiting
-from mootd.engine.log import PlaneRow
-from mootd.engine.log_snapshot import LogSnapshot
-from mootd.engine.members import awaited, last_seen_ms, seen
-from mootd.engine.outbox import OutboxReader
+from moot_protocol.merge.kinds import PROJECT
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.exchange import Invites, OutboxInfo, Planes, Remotes, ShowPlane
+from moot_protocol.trust.charter_reading import Invitation
+from moot_protocol.trust.genesis import PlaneKind
+from moot_protocol.trust.ticket import RemoteKind, without_credentials
+from mootd.engine.exchange.outbox import OutboxReader
+from mootd.engine.machine.members import awaited, last_seen_ms, seen
+from mootd.engine.machine.reached import reached_ms
+from mootd.engine.machine.remotes import RemoteRow, isolated_to, mode_of, remotes, remotes_of
+from mootd.engine.membership.charters import epochs_of, invites_of, members_of
+from mootd.engine.membership.joining import is_waiting
+from mootd.engine.membership.towns import guests_of, has_key_of
 from mootd.engine.planes import plane_meant
-from mootd.engine.reached import reached_ms
-from mootd.engine.remotes import RemoteRow, isolated_to, mode_of, remotes, remotes_of
 from mootd.engine.replica import Replica
-from mootd.engine.towns import guests_of, has_key_of
+from mootd.engine.stored import layout
+from mootd.engine.stored.log import PlaneRow
+from mootd.engine.stored.log_snapshot import LogSnapshot
 from mootd.exchange.progress import MOST_PROBLEMS, Progress
 from mootd.exchange.unopened import unopened
 from mootd.remotes import Alarm, RefAlarm

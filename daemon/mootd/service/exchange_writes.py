@@ -4,20 +4,21 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
-from moot_protocol.charter import opening_value
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import (
+from moot_protocol.ids import key_from_text, key_text
+from moot_protocol.merge.kinds import GENESIS, Role
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.exchange import (
     CloseInvite,
     CreatePlane,
     Invite,
     Join,
 )
-from moot_protocol.genesis import PlaneKind, decode_genesis
-from moot_protocol.ids import key_from_text, key_text
-from moot_protocol.kinds import GENESIS, Role
-from moot_protocol.request_base import Request
-from moot_protocol.ticket import (
+from moot_protocol.time_units import DAY_MS
+from moot_protocol.trust.charter import opening_value
+from moot_protocol.trust.genesis import PlaneKind, decode_genesis
+from moot_protocol.trust.ticket import (
     Remote,
     RemoteKind,
     Ticket,
@@ -27,24 +28,23 @@ from moot_protocol.ticket import (
     invite_signer,
     without_credentials,
 )
-from moot_protocol.time_units import DAY_MS
 from mootd.edges.recovery import new_recovery_seed, recovery_words
-from mootd.engine import membership
-from mootd.engine.charters import invites_of
-from mootd.engine.inviting import Invited, close_invite, invite, open_plane
-from mootd.engine.joining import Joined, is_waiting, join
-from mootd.engine.log import PlaneRow
-from mootd.engine.planes import clashing_prefixes, plane_called, planes_here
-from mootd.engine.remotes import (
+from mootd.engine.machine.remotes import (
     RemoteRow,
     add_remote,
     mode_of,
     remotes,
     set_mode,
 )
-from mootd.engine.shared_plane import SharedPlane
+from mootd.engine.membership import charter_writing
+from mootd.engine.membership.charters import invites_of
+from mootd.engine.membership.inviting import Invited, close_invite, invite, open_plane
+from mootd.engine.membership.joining import Joined, is_waiting, join
+from mootd.engine.membership.towns import is_own, name_town, own_name
+from mootd.engine.planes import clashing_prefixes, plane_called, planes_here
 from mootd.engine.state import no_town
-from mootd.engine.towns import is_own, name_town, own_name
+from mootd.engine.stored.log import PlaneRow
+from mootd.engine.stored.shared_plane import SharedPlane
 from mootd.engine.unit import Unit
 from mootd.service.remote_writes import check_remote_address, free_name_for
 
@@ -67,7 +67,7 @@ def _create_plane(unit: Unit, request: CreatePlane) -> dict[str, Any]:
         # A machine of another town founds for itself: nobody has been given the words of what it had so far.
         seed = new_recovery_seed(unit.replica.entropy)
         recovery, words = SeedSigner(seed).public, recovery_words(seed)
-    number = membership.found_plane(unit, PlaneKind(request.kind), request.name, recovery)
+    number = charter_writing.found_plane(unit, PlaneKind(request.kind), request.name, recovery)
     unit.seal()
     plane = unit.plane(number)
     name = own_name(unit.transaction, plane.town)
@@ -255,9 +255,9 @@ def _found_own(unit: Unit, ticket: Ticket) -> str:
         return ""
     seed = new_recovery_seed(replica.entropy)
     if isinstance(ticket, TownTicket):
-        membership.found_town(unit, SeedSigner(seed).public)
+        charter_writing.found_town(unit, SeedSigner(seed).public)
         return recovery_words(seed)
-    membership.found_town(unit, SeedSigner(seed).public, membership.OPERATIONAL_ONLY)
+    charter_writing.found_town(unit, SeedSigner(seed).public, charter_writing.OPERATIONAL_ONLY)
     return ""
 
 

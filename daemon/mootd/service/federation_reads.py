@@ -4,23 +4,24 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any, Final
 
-from moot_protocol.document_requests import Documents
-from moot_protocol.federation_requests import FederationNews, FederationReview, FederationStatus
-from moot_protocol.frontier import summary
+from moot_protocol.exchange.frontier import summary
 from moot_protocol.ids import key_text
-from moot_protocol.membership_requests import Members
-from moot_protocol.request_base import Request
-from mootd.engine import federation, layout
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.documents import Documents
+from moot_protocol.requests.federation import FederationNews, FederationReview, FederationStatus
+from moot_protocol.requests.membership import Members
+from mootd.engine import federation
+from mootd.engine.exchange.stored_log import StoredLog
 from mootd.engine.issues.conflicts import conflicting_issues
-from mootd.engine.joining import is_waiting
-from mootd.engine.log import PlaneRow
-from mootd.engine.members import MONTH_MS, seen
+from mootd.engine.issues.origins import KEY_CHARS
+from mootd.engine.machine.members import MONTH_MS, seen
+from mootd.engine.machine.remotes import mode_of, remotes
+from mootd.engine.membership.joining import is_waiting
 from mootd.engine.messages import Post
-from mootd.engine.origins import KEY_CHARS
 from mootd.engine.planes import labels_of
-from mootd.engine.remotes import mode_of, remotes
-from mootd.engine.shared_plane import SharedPlane
-from mootd.engine.stored_log import StoredLog
+from mootd.engine.stored import layout
+from mootd.engine.stored.log import PlaneRow
+from mootd.engine.stored.shared_plane import SharedPlane
 from mootd.service.document_reads import DOCUMENT_READS
 from mootd.service.membership_reads import MEMBERSHIP_READS
 from mootd.service.snapshot import Snapshot

@@ -10,18 +10,18 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 
-from moot_protocol.deletion import DELETED
-from moot_protocol.event import Skeleton
-from moot_protocol.kinds import COPY, ISSUE
-from mootd.engine import layout
-from mootd.engine.copies import ACTOR
-from mootd.engine.former import OwnFeeds
-from mootd.engine.home import is_copied
-from mootd.engine.log_snapshot import LogSnapshot
+from moot_protocol.log.event import Skeleton
+from moot_protocol.merge.deletion import DELETED
+from moot_protocol.merge.kinds import COPY, ISSUE
+from mootd.engine.issues.copies import ACTOR
+from mootd.engine.issues.shares import Shared, copies_of, shares_of
+from mootd.engine.issues.sharing import Part, follow, note_followed, part_in, sources
+from mootd.engine.machine.home import is_copied
+from mootd.engine.membership.former import OwnFeeds
 from mootd.engine.planes import issue_planes
 from mootd.engine.replica import Replica
-from mootd.engine.shares import Shared, copies_of, shares_of
-from mootd.engine.sharing import Part, follow, note_followed, part_in, sources
+from mootd.engine.stored import layout
+from mootd.engine.stored.log_snapshot import LogSnapshot
 from mootd.engine.unit import Unit
 from mootd.service.snapshot import Snapshot
 from mootd.store.port import Reader, Table

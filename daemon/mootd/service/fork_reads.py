@@ -3,19 +3,19 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from moot_protocol import kinds
-from moot_protocol.charter import CLOSE, OPENS_CHARTER, parse
 from moot_protocol.clock import to_ms
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.event import Event
 from moot_protocol.ids import key_begins, key_text
-from moot_protocol.membership_requests import Forks
-from moot_protocol.towns import FOUNDER_DEPTH, RECOVERY_DEPTH
-from mootd.engine.charters import towns_of
-from mootd.engine.forks import Branch, Fork, forks_of
-from mootd.engine.log import PlaneRow
-from mootd.engine.log_snapshot import LogSnapshot
+from moot_protocol.log.event import Event
+from moot_protocol.merge import kinds
+from moot_protocol.requests.membership import Forks
+from moot_protocol.trust.charter import CLOSE, OPENS_CHARTER, parse
+from moot_protocol.trust.towns import FOUNDER_DEPTH, RECOVERY_DEPTH
+from mootd.engine.membership.charters import towns_of
+from mootd.engine.membership.forks import Branch, Fork, forks_of
 from mootd.engine.planes import plane_meant
+from mootd.engine.stored.log import PlaneRow
+from mootd.engine.stored.log_snapshot import LogSnapshot
 from mootd.service.snapshot import Snapshot
 
 EVENTS_TOLD: Final = 100

@@ -4,9 +4,9 @@ from typing import Any
 
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.ids import key_text
-from moot_protocol.requests import InitTown
+from moot_protocol.requests.issues import InitTown
 from mootd.edges.recovery import new_recovery_seed, recovery_words
-from mootd.engine.membership import found_town
+from mootd.engine.membership.charter_writing import found_town
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
 from mootd.engine.unit import Unit
 

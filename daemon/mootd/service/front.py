@@ -9,8 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from moot_protocol.machine_requests import Ping
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.machine import Ping
 from mootd.engine.patience import Check, patient
 from mootd.service.quick_reads import QuickReads
 

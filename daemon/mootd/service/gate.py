@@ -15,15 +15,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 import msgspec
 
-from moot_protocol.access import (
-    EVERYTHING,
-    Asker,
-    Audit,
-    Rules,
-    acts_for,
-    user_of,
-)
-from moot_protocol.access_rows import (
+from moot_protocol.access.rows import (
     ALWAYS_NARROWED,
     NARROWED,
     WRITTEN,
@@ -33,18 +25,26 @@ from moot_protocol.access_rows import (
     ready_for,
     widened,
 )
-from moot_protocol.access_table import PERMISSIONS, permissions_of, resources_of
-from moot_protocol.access_tokens import bad_token, token_id
-from moot_protocol.claim_requests import ClaimReady
+from moot_protocol.access.rules import (
+    EVERYTHING,
+    Asker,
+    Audit,
+    Rules,
+    acts_for,
+    user_of,
+)
+from moot_protocol.access.table import PERMISSIONS, permissions_of, resources_of
+from moot_protocol.access.tokens import bad_token, token_id
+from moot_protocol.control.rpc import AUTHENTICATE
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.limits import ACCESS_ROWS
-from moot_protocol.machine_requests import Ping
-from moot_protocol.request_base import Request
-from moot_protocol.rpc import AUTHENTICATE
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.claims import ClaimReady
+from moot_protocol.requests.machine import Ping
 from mootd.edges.access_file import AccessFile
-from mootd.engine.access_tokens import Flaw, Token, note_use
 from mootd.engine.audit import Entry, note
-from mootd.engine.names import no_issue
+from mootd.engine.issues.names import no_issue
+from mootd.engine.machine.access_tokens import Flaw, Token, note_use
 from mootd.engine.unit import Unit
 from mootd.service.access_tokens import Tokens
 from mootd.service.audit_gathering import AuditGathering

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from moot_protocol.gate_requests import Await, CreateGate, SetAwaited
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.gates import Await, CreateGate, SetAwaited
 from mootd.engine.issues.gates import change_waiters, create_gate, set_awaited
 from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.unit import Unit

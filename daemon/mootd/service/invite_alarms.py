@@ -10,11 +10,11 @@ from typing import Any, Final
 from moot_protocol.clock import minute_of
 from moot_protocol.errors import RefusedError
 from moot_protocol.ids import key_text
-from mootd.engine.charters import invites_of
-from mootd.engine.log import PlaneRow
-from mootd.engine.log_snapshot import LogSnapshot
+from mootd.engine.membership.charters import invites_of
+from mootd.engine.membership.towns import has_key_of
 from mootd.engine.replica import Replica
-from mootd.engine.towns import has_key_of
+from mootd.engine.stored.log import PlaneRow
+from mootd.engine.stored.log_snapshot import LogSnapshot
 from mootd.store.port import Reader
 
 _NAMED: Final = 3

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from moot_protocol.acceptance import Reason
-from moot_protocol.kinds import (
+from moot_protocol.merge.kinds import (
     ADMIN_KINDS,
     CERTIFICATE,
     CHARTER,
@@ -22,9 +21,10 @@ from moot_protocol.kinds import (
     REPLICA,
     Role,
 )
-from mootd.engine.cut import CutReport, cut_reports
-from mootd.engine.log import FeedRow
+from moot_protocol.trust.acceptance import Reason
+from mootd.engine.exchange.cut import CutReport, cut_reports
 from mootd.engine.replica import Replica
+from mootd.engine.stored.log import FeedRow
 from mootd.store.port import Reader
 
 NAMED: Final = 5

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from moot_protocol.clock import to_ms
-from moot_protocol.lease_requests import Leases
-from moot_protocol.request_base import Request
-from mootd.engine.leases import LeaseView, OwnKeys, document, fenced
-from mootd.engine.log_snapshot import LogSnapshot
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.leases import Leases
+from mootd.engine.stored.log_snapshot import LogSnapshot
+from mootd.engine.task_leases import LeaseView, OwnKeys, document, fenced
 from mootd.service.snapshot import Snapshot
 
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.lease_requests import AcquireLease, PromoteTown, Rebalance, ReleaseLease, RenewLease
-from moot_protocol.request_base import Request
-from mootd.engine.leases import Held, OwnKeys, acquire, document, hybrid_ms, release, renew, view_in
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.leases import AcquireLease, PromoteTown, Rebalance, ReleaseLease, RenewLease
 from mootd.engine.rebalancing import rebalance
+from mootd.engine.task_leases import Held, OwnKeys, acquire, document, hybrid_ms, release, renew, view_in
 from mootd.engine.unit import Unit
 
 

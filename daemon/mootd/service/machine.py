@@ -7,28 +7,28 @@ from pathlib import Path
 from typing import Any, Final
 
 from moot_protocol import ids
-from moot_protocol.acceptance import Reason
-from moot_protocol.access_requests import CheckAccess, ShowAccess, ValidateAccess
 from moot_protocol.checks import checked
 from moot_protocol.errors import REPLACED, RefusedError
-from moot_protocol.genesis import PlaneKind
 from moot_protocol.limits import MIB
-from moot_protocol.machine_requests import Doctor, Fsck, Ping, Protect, Status, Stop
-from moot_protocol.request_base import Request
+from moot_protocol.requests.access import CheckAccess, ShowAccess, ValidateAccess
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.machine import Doctor, Fsck, Ping, Protect, Status, Stop
+from moot_protocol.trust.acceptance import Reason
+from moot_protocol.trust.genesis import PlaneKind
 from mootd.config import DEFAULTS
 from mootd.edges.config_file import read_config_file
-from mootd.engine import layout
-from mootd.engine.admittance import Lack, lack_on
-from mootd.engine.checking import check_stretch
-from mootd.engine.home import is_copied, is_of_backup
-from mootd.engine.log import FeedRow, PlaneRow
-from mootd.engine.log_snapshot import LogSnapshot
-from mootd.engine.mirrors import mirrors
+from mootd.engine.checking.stretches import check_stretch
+from mootd.engine.machine.home import is_copied, is_of_backup
+from mootd.engine.machine.mirrors import mirrors
+from mootd.engine.machine.workspaces import workspaces
+from mootd.engine.membership.admittance import Lack, lack_on
+from mootd.engine.membership.towns import home_of, is_disowned, known_name
 from mootd.engine.planes import clashing_prefixes
 from mootd.engine.replica import Replica
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
-from mootd.engine.towns import home_of, is_disowned, known_name
-from mootd.engine.workspaces import workspaces
+from mootd.engine.stored import layout
+from mootd.engine.stored.log import FeedRow, PlaneRow
+from mootd.engine.stored.log_snapshot import LogSnapshot
 from mootd.service.access_reads import check_access, show_access, validate_access
 from mootd.service.clocks import clock_alarms, own_hint, parked
 from mootd.service.invite_alarms import invite_alarms

@@ -10,10 +10,11 @@ from typing import Any, Final
 from moot_protocol.clock import to_ms
 from moot_protocol.errors import RefusedError
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import NUDGE
-from moot_protocol.mail_requests import BOXES, AckMail, Mail, Nudge, NudgesTold, ReadMail, SendMail
-from moot_protocol.request_base import Request
+from moot_protocol.merge.kinds import NUDGE
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.mail import BOXES, AckMail, Mail, Nudge, NudgesTold, ReadMail, SendMail
 from mootd.engine.issues.mutations import UNCHANGED
+from mootd.engine.issues.origins import KEY_CHARS, ORIGIN, Origins
 from mootd.engine.messages import (
     Message,
     Post,
@@ -26,7 +27,6 @@ from mootd.engine.messages import (
     told_here,
     untold,
 )
-from mootd.engine.origins import KEY_CHARS, ORIGIN, Origins
 from mootd.engine.planes import issue_planes, labels_of
 from mootd.engine.unit import Unit
 from mootd.service.snapshot import Snapshot

@@ -4,17 +4,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from moot_protocol.ids import key_text
-from moot_protocol.membership_requests import Forks, Members, OwnTown, Replicas, Towns
-from moot_protocol.request_base import Request
-from moot_protocol.towns import TownStanding
-from mootd.engine.charters import Member, epochs_of, members_of, towns_of
-from mootd.engine.joining import is_waiting
-from mootd.engine.log import PlaneRow
-from mootd.engine.log_snapshot import LogSnapshot
-from mootd.engine.members import last_seen_ms, seen
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.membership import Forks, Members, OwnTown, Replicas, Towns
+from moot_protocol.trust.towns import TownStanding
+from mootd.engine.machine.members import last_seen_ms, seen
+from mootd.engine.membership.charters import Member, epochs_of, members_of, towns_of
+from mootd.engine.membership.joining import is_waiting
+from mootd.engine.membership.towns import home_of, known_name, own_name
 from mootd.engine.planes import plane_meant
 from mootd.engine.state import no_town
-from mootd.engine.towns import home_of, known_name, own_name
+from mootd.engine.stored.log import PlaneRow
+from mootd.engine.stored.log_snapshot import LogSnapshot
 from mootd.engine.versions import versions_of
 from mootd.service.fork_reads import forks
 from mootd.service.snapshot import Snapshot

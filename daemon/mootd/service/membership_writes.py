@@ -5,11 +5,11 @@ from typing import Any, Final, TypeVar
 
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.exchange_requests import Join
-from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import KEY_BEGINNING_CHARS, entity_problem, key_begins, key_text
-from moot_protocol.kinds import Role
-from moot_protocol.membership_requests import (
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.exchange import Join
+from moot_protocol.requests.membership import (
     CreateTown,
     InviteTown,
     Recover,
@@ -20,22 +20,19 @@ from moot_protocol.membership_requests import (
     Salvage,
     SettleFork,
 )
-from moot_protocol.request_base import Request
-from moot_protocol.towns import FOUNDER_DEPTH
+from moot_protocol.trust.genesis import PlaneKind
+from moot_protocol.trust.towns import FOUNDER_DEPTH
 from mootd.edges.recovery import new_recovery_seed, recovery_seed, recovery_words
-from mootd.engine.charters import members_of, towns_of
-from mootd.engine.dropping import Loss
-from mootd.engine.epochs import begin_epoch, check_admin, recipients_of
-from mootd.engine.forks import branch_meant, forks_of, settle_fork
-from mootd.engine.home import is_copied
-from mootd.engine.inviting import invite_town, open_plane
-from mootd.engine.log import PlaneRow
-from mootd.engine.membership import found_town
-from mootd.engine.planes import labels_of, plane_called, planes_here
-from mootd.engine.removing import check_removals, check_retirements, remove_town, retire
-from mootd.engine.rotating import rotate_town
-from mootd.engine.state import REPLICA_KEY, TOWN_KEY, no_town
-from mootd.engine.towns import (
+from mootd.engine.machine.home import is_copied
+from mootd.engine.membership.charter_writing import found_town
+from mootd.engine.membership.charters import members_of, towns_of
+from mootd.engine.membership.dropping import Loss
+from mootd.engine.membership.epochs import begin_epoch, check_admin, recipients_of
+from mootd.engine.membership.forks import branch_meant, forks_of, settle_fork
+from mootd.engine.membership.inviting import invite_town, open_plane
+from mootd.engine.membership.removing import check_removals, check_retirements, remove_town, retire
+from mootd.engine.membership.rotating import rotate_town
+from mootd.engine.membership.towns import (
     check_own,
     home_of,
     is_own,
@@ -46,6 +43,9 @@ from mootd.engine.towns import (
     own_name,
     town_meant,
 )
+from mootd.engine.planes import labels_of, plane_called, planes_here
+from mootd.engine.state import REPLICA_KEY, TOWN_KEY, no_town
+from mootd.engine.stored.log import PlaneRow
 from mootd.engine.unit import Unit
 from mootd.service.exchange_writes import invited
 from mootd.service.fork_reads import fork_meant
@@ -284,7 +284,7 @@ def _rotate_plane_key(unit: Unit, request: RotatePlaneKey) -> dict[str, Any]:
 def _recover(unit: Unit, request: Recover) -> dict[str, Any]:
     plane = plane_called(unit, request.plane)
     words = SeedSigner(recovery_seed(request.words))
-    from mootd.engine.recovering import recover  # noqa: PLC0415 - hardly any daemon ever does that
+    from mootd.engine.recovery.recovering import recover  # noqa: PLC0415 - hardly any daemon ever does that
 
     done = recover(unit, plane, words, branches=request.branches, drops=request.drop)
     labels = labels_of(list(unit.replica.planes.values()))
@@ -302,7 +302,7 @@ def _recover(unit: Unit, request: Recover) -> dict[str, Any]:
 
 
 def _salvage(unit: Unit, request: Salvage) -> dict[str, Any]:
-    from mootd.engine.salvaging import salvage  # noqa: PLC0415 - hardly any daemon ever does that
+    from mootd.engine.recovery.salvaging import salvage  # noqa: PLC0415 - hardly any daemon ever does that
 
     copied, keeps = is_copied(unit.transaction), keeps_shared(unit.replica)
     done = salvage(

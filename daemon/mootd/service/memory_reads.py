@@ -8,18 +8,18 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from moot_protocol.clock import to_ms
-from moot_protocol.issue import CLOSED
-from moot_protocol.kinds import MEMORY, SETTING
-from moot_protocol.listing import Filter, IssueDoc
-from moot_protocol.memory_requests import Memories, Prime, Settings
-from moot_protocol.request_base import Request
-from moot_protocol.requests import ListIssues, Ready
-from mootd.engine.former import OwnTown
+from moot_protocol.issues.issue import CLOSED
+from moot_protocol.merge.kinds import MEMORY, SETTING
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.issues import ListIssues, Ready
+from moot_protocol.requests.listing import Filter, IssueDoc
+from moot_protocol.requests.memories import Memories, Prime, Settings
 from mootd.engine.issues.handoffs import handoffs_of
-from mootd.engine.log import PlaneRow
+from mootd.engine.issues.origins import ORIGIN
+from mootd.engine.membership.former import OwnTown
 from mootd.engine.memories import Kept, Shelf, is_foreign
-from mootd.engine.origins import ORIGIN
 from mootd.engine.planes import issue_plane_meant, issue_planes
+from mootd.engine.stored.log import PlaneRow
 from mootd.service.snapshot import Snapshot
 
 _OF_ISSUE: Final = ("id", "title", "priority", "status")

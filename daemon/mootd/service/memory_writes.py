@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from moot_protocol.memory_requests import EraseMemory, Forget, Remember, SetSetting
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.memories import EraseMemory, Forget, Remember, SetSetting
 from mootd.engine.memories import erase_memory, forget, remember, set_setting
 from mootd.engine.unit import Unit
 

@@ -6,14 +6,14 @@ Invariant: no text leaves here that only another town stands behind.
 from collections.abc import Callable
 from typing import Any, Final
 
-from moot_protocol.documents import FORMULA, read_name
+from moot_protocol.documents.document import FORMULA, read_name
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.molecule_requests import AdoptedFormula
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.molecules import AdoptedFormula
 from mootd.engine.documents.addressing import plane_for, planes_for
 from mootd.engine.documents.adopted import adopted_text
 from mootd.engine.documents.reading import Documents
-from mootd.engine.log import PlaneRow
+from mootd.engine.stored.log import PlaneRow
 from mootd.service.document_reads import documents_in
 from mootd.service.snapshot import Snapshot
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from moot_protocol import ids
-from moot_protocol.rpc import RPC_VERSION
+from moot_protocol.control.rpc import RPC_VERSION
 from mootd.config import DEFAULTS, Config
 from mootd.edges.access_file import FILE_NAME, AccessFile
 from mootd.edges.installed import Installed

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from moot_protocol.checks import checked
 from moot_protocol.errors import RefusedError
-from moot_protocol.machine_requests import Protect
+from moot_protocol.requests.machine import Protect
 from mootd.edges.exposure import Kept, close_all, data_kept, exposures, keys_kept, words_kept
 from mootd.edges.spool_folder import close_spool_folders
 from mootd.engine.replica import Replica

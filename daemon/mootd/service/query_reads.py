@@ -3,18 +3,18 @@
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from moot_protocol.action_requests import Diff, EpicStatus, Graph
-from moot_protocol.query_requests import Begun, Duplicates, Lint, Query, Similar, Stale
-from moot_protocol.request_base import Request
-from moot_protocol.requests import Count, Labels, Stats
-from mootd.engine.issues.begun import BegunLists
-from mootd.engine.issues.care import Care
-from mootd.engine.issues.counting import CountLists
+from moot_protocol.requests.actions import Diff, EpicStatus, Graph
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.issues import Count, Labels, Stats
+from moot_protocol.requests.queries import Begun, Duplicates, Lint, Query, Similar, Stale
 from mootd.engine.issues.differences import diff
-from mootd.engine.issues.graphs import GraphLists
-from mootd.engine.issues.lists import Lists
-from mootd.engine.issues.queries import QueryLists
-from mootd.engine.issues.similar import SimilarLists
+from mootd.engine.listing.begun import BegunLists
+from mootd.engine.listing.care import Care
+from mootd.engine.listing.counting import CountLists
+from mootd.engine.listing.graphs import GraphLists
+from mootd.engine.listing.lists import Lists
+from mootd.engine.listing.queries import QueryLists
+from mootd.engine.listing.similar import SimilarLists
 from mootd.service.snapshot import Snapshot
 
 L = TypeVar("L", bound=Lists)

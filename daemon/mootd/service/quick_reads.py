@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Filter
-from moot_protocol.request_base import Request
-from moot_protocol.requests import ListIssues, Ready, ResolveIds, Show, WorkspaceInfo
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.issues import ListIssues, Ready, ResolveIds, Show, WorkspaceInfo
+from moot_protocol.requests.listing import Filter
 from mootd.engine.issues import history
 from mootd.engine.issues.holding import attention
+from mootd.engine.machine.workspaces import read_workspace
 from mootd.engine.replica import Replica
-from mootd.engine.workspaces import read_workspace
 from mootd.service.mail import nudges_for
 from mootd.service.snapshot import Snapshot
 

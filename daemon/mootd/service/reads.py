@@ -5,16 +5,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import ISSUE
-from moot_protocol.machine_requests import Events, Prove, ProveEvent
-from moot_protocol.request_base import Request
-from moot_protocol.requests import Blocked, Children, Conflicts, Cycles, Edges, EdgeTree, History
-from moot_protocol.transfer_requests import Export
-from mootd.engine import layout
-from mootd.engine.erasers import Erasers
-from mootd.engine.issues import aliases, conflicts, exporting, history, trees
+from moot_protocol.merge.kinds import ISSUE
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.issues import Blocked, Children, Conflicts, Cycles, Edges, EdgeTree, History
+from moot_protocol.requests.machine import Events, Prove, ProveEvent
+from moot_protocol.requests.transfer import Export
+from mootd.engine.issues import aliases, conflicts, history, trees
 from mootd.engine.issues.holding import contest
-from mootd.engine.log import StoredEvent
+from mootd.engine.listing import exporting
+from mootd.engine.stored import layout
+from mootd.engine.stored.log import StoredEvent
+from mootd.engine.views.erasers import Erasers
 from mootd.service.access_tokens import TOKEN_READS
 from mootd.service.audit_reads import AUDIT_READS
 from mootd.service.claim_reads import CLAIM_READS

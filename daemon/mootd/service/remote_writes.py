@@ -8,19 +8,19 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import MQTT_VERSIONS, AddRemote, RemoveRemote, SetMode
-from moot_protocol.federation_requests import IsolatePlane
-from moot_protocol.genesis import PlaneKind
 from moot_protocol.limits import URL_BYTES
-from moot_protocol.request_base import Request
-from moot_protocol.ticket import RemoteKind, without_credentials
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.exchange import MQTT_VERSIONS, AddRemote, RemoveRemote, SetMode
+from moot_protocol.requests.federation import IsolatePlane
+from moot_protocol.trust.genesis import PlaneKind
+from moot_protocol.trust.ticket import RemoteKind, without_credentials
 from mootd.edges.git.words import check_address
-from mootd.engine.inviting import open_plane
-from mootd.engine.outbox import Outbox
+from mootd.engine.exchange.outbox import Outbox
+from mootd.engine.machine.remotes import add_remote, is_allowed, isolate, remote_named, remotes, remove_remote, set_mode
+from mootd.engine.membership.inviting import open_plane
+from mootd.engine.membership.towns import is_own
 from mootd.engine.planes import plane_called, planes_here
-from mootd.engine.remotes import add_remote, is_allowed, isolate, remote_named, remotes, remove_remote, set_mode
-from mootd.engine.shared_plane import SharedPlane
-from mootd.engine.towns import is_own
+from mootd.engine.stored.shared_plane import SharedPlane
 from mootd.engine.unit import Unit
 
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9.-]+")

@@ -15,18 +15,18 @@ import msgspec
 
 from moot_protocol.clock import to_ms
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.genesis import PlaneKind
-from moot_protocol.lease import Standing, Token, may_act
+from moot_protocol.exchange.task_lease import Standing, Token, may_act
 from moot_protocol.limits import LEASE_MARGIN_MS, LEASE_MS
 from moot_protocol.time_units import DAY_MS, MINUTE_MS
-from mootd.engine import layout
-from mootd.engine.checking import check_stretch
-from mootd.engine.entities import Entities
-from mootd.engine.fsck import Problem
-from mootd.engine.leases import LeaseView, acquire, release
-from mootd.engine.log_snapshot import LogSnapshot
+from moot_protocol.trust.genesis import PlaneKind
+from mootd.engine.checking.fsck import Problem
+from mootd.engine.checking.stretches import check_stretch
 from mootd.engine.replica import Replica
+from mootd.engine.stored import layout
+from mootd.engine.stored.log_snapshot import LogSnapshot
+from mootd.engine.task_leases import LeaseView, acquire, release
 from mootd.engine.unit import Unit
+from mootd.engine.views.entities import Entities
 from mootd.service.damage import Damages, Finding
 from mootd.store.port import Reader, Table
 

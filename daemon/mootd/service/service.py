@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import structlog
 
-from moot_protocol.access_requests import ImportAccess
 from moot_protocol.checks import checked
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import CheckRemote, Sync
-from moot_protocol.machine_requests import Backup, CheckBackup, Doctor, Events, Fsck, Rebuild, Status
-from moot_protocol.membership_requests import Recover
-from moot_protocol.mirror_requests import MIRROR_REQUESTS
-from moot_protocol.request_base import Mutation, Request
-from moot_protocol.requests import InitTown
-from moot_protocol.transfer_requests import Import, ImportEdits
+from moot_protocol.requests.access import ImportAccess
+from moot_protocol.requests.base import Mutation, Request
+from moot_protocol.requests.exchange import CheckRemote, Sync
+from moot_protocol.requests.issues import InitTown
+from moot_protocol.requests.machine import Backup, CheckBackup, Doctor, Events, Fsck, Rebuild, Status
+from moot_protocol.requests.membership import Recover
+from moot_protocol.requests.mirrors import MIRROR_REQUESTS
+from moot_protocol.requests.transfer import Import, ImportEdits
 from mootd.engine.audit import note
 from mootd.engine.issues.addressing import plane_of
 from mootd.engine.issues.checks import check_actor

@@ -5,23 +5,24 @@ from typing import Any, Final
 
 from moot_protocol.checks import checked
 from moot_protocol.ids import key_text
-from moot_protocol.issue import facts
-from moot_protocol.kinds import COPY, ISSUE
-from moot_protocol.request_base import Request
-from moot_protocol.share_requests import FollowShare, Share, Shares, Unshare
-from mootd.engine import layout, sharing
-from mootd.engine.copies import Suggestion
-from mootd.engine.entities import Entities
-from mootd.engine.former import OwnFeeds, OwnTown
+from moot_protocol.issues.issue import facts
+from moot_protocol.merge.kinds import COPY, ISSUE
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.shares import FollowShare, Share, Shares, Unshare
+from mootd.engine.issues import sharing
+from mootd.engine.issues.copies import Suggestion
+from mootd.engine.issues.origins import ORIGIN, Origins
 from mootd.engine.issues.reading import Issues
-from mootd.engine.log import FeedRow, PlaneRow
-from mootd.engine.log_snapshot import LogSnapshot
-from mootd.engine.origins import ORIGIN, Origins
+from mootd.engine.issues.shares import Entries, Original, Shared, copies_of, own_part, shares_of
+from mootd.engine.membership.former import OwnFeeds, OwnTown
 from mootd.engine.planes import issue_planes, labels_of
-from mootd.engine.record import Record
-from mootd.engine.shares import Entries, Original, Shared, copies_of, own_part, shares_of
 from mootd.engine.state import State
+from mootd.engine.stored import layout
+from mootd.engine.stored.log import FeedRow, PlaneRow
+from mootd.engine.stored.log_snapshot import LogSnapshot
 from mootd.engine.unit import Unit
+from mootd.engine.views.entities import Entities
+from mootd.engine.views.record import Record
 from mootd.service.snapshot import Snapshot
 
 

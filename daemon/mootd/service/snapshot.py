@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from mootd.engine import layout
-from mootd.engine.entities import Entities
-from mootd.engine.issues.lists import Lists
+from mootd.engine.issues.origins import ORIGIN, Origins
 from mootd.engine.issues.reading import Issues
-from mootd.engine.log import FeedRow, damaged, decode_feed
-from mootd.engine.origins import ORIGIN, Origins
+from mootd.engine.listing.lists import Lists
 from mootd.engine.patience import Check, CheckedReader, patient
 from mootd.engine.planes import issue_plane_meant, issue_planes
 from mootd.engine.replica import Replica
+from mootd.engine.stored import layout
+from mootd.engine.stored.log import FeedRow, damaged, decode_feed
+from mootd.engine.views.entities import Entities
 from mootd.store.port import Reader, Table
 
 

@@ -8,8 +8,8 @@ from moot_protocol.checks import checked
 from moot_protocol.limits import SPOOL_BYTES, SPOOL_ENTRY_MS, SPOOL_FILES
 from moot_protocol.time_units import DAY_MS
 from mootd.edges.spool_folder import standing_of
+from mootd.engine.machine.workspaces import read_workspace
 from mootd.engine.spools import SpoolRow, open_spools
-from mootd.engine.workspaces import read_workspace
 from mootd.store.port import Reader
 
 _NEARLY_FULL: Final = 0.8

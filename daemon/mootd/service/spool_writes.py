@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.project_folder import WORKSPACE_FILE
-from moot_protocol.request_base import Request
-from moot_protocol.spool import BELL_FILE, FOLDER, FORMAT, TOKEN_FILE, Token, encode_token
-from moot_protocol.spool_requests import CloseSpool, OpenSpool
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.spools import CloseSpool, OpenSpool
+from moot_protocol.spool.files import BELL_FILE, FOLDER, FORMAT, TOKEN_FILE, Token, encode_token
+from moot_protocol.spool.project_folder import WORKSPACE_FILE
 from mootd.edges.spool_folder import make_spool, opened_spool
+from mootd.engine.machine.workspaces import read_workspace
 from mootd.engine.spools import PAIR, close_spool, open_spool, secret_of
 from mootd.engine.unit import Unit
-from mootd.engine.workspaces import read_workspace
 
 _ID_BYTES: Final = 256
 

@@ -7,15 +7,15 @@ may write any more, copies that no longer follow.
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from moot_protocol import policies
 from moot_protocol.checks import checked
-from moot_protocol.kinds import SETTING, SHARE, Policy, field_of
-from moot_protocol.register import MISSING
-from moot_protocol.settings import KNOWN, problem_of
-from mootd.engine import layout
+from moot_protocol.issues.settings import KNOWN, problem_of
+from moot_protocol.merge import policies
+from moot_protocol.merge.kinds import SETTING, SHARE, Policy, field_of
+from moot_protocol.merge.register import MISSING
+from mootd.engine.issues.shares import shares_of
 from mootd.engine.planes import issue_planes, labels_of
-from mootd.engine.record import Record
-from mootd.engine.shares import shares_of
+from mootd.engine.stored import layout
+from mootd.engine.views.record import Record
 from mootd.service.snapshot import Snapshot
 
 _OF_SHARES: Final = ("what", "to", "follower", "rule")

@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.machine_requests import Fsck
-from moot_protocol.machine_requests import Rebuild as RebuildRequest
-from moot_protocol.request_base import Request
-from mootd.engine.fsck import Problem
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.machine import Fsck
+from moot_protocol.requests.machine import Rebuild as RebuildRequest
+from mootd.engine.checking.fsck import Problem
 from mootd.engine.rebuild import Rebuild
 from mootd.engine.unit import Unit
 from mootd.service.damage import Damages, Finding

@@ -6,13 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
-from moot_protocol.action_requests import Erase
 from moot_protocol.codec import encode
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import IDEMPOTENCY_KEY_BYTES, IDEMPOTENCY_TTL_MS
-from moot_protocol.memory_requests import EraseMemory
-from moot_protocol.request_base import Mutation, Request
-from moot_protocol.requests import (
+from moot_protocol.requests.actions import Erase
+from moot_protocol.requests.base import Mutation, Request
+from moot_protocol.requests.issues import (
     AddComment,
     AddEdge,
     Close,
@@ -26,17 +25,18 @@ from moot_protocol.requests import (
     Undelete,
     Update,
 )
-from moot_protocol.share_requests import Share, Unshare
-from moot_protocol.transfer_requests import ImportEdits
-from mootd.engine import layout
+from moot_protocol.requests.memories import EraseMemory
+from moot_protocol.requests.shares import Share, Unshare
+from moot_protocol.requests.transfer import ImportEdits
 from mootd.engine.issues.addressing import plane_of
 from mootd.engine.issues.conflicts import resolve
 from mootd.engine.issues.edits import import_edits
 from mootd.engine.issues.links import add_edge, remove_edge
 from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.issues.script import run_script
+from mootd.engine.machine.workspaces import init_project
+from mootd.engine.stored import layout
 from mootd.engine.unit import Unit
-from mootd.engine.workspaces import init_project
 from mootd.service.action_writes import ACTION_WRITES, PLANELESS_WRITES
 from mootd.service.audited import with_deletion_recorded
 from mootd.service.claim_writes import CLAIM_WRITES, PLANELESS_CLAIM_WRITES

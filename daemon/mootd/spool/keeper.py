@@ -14,8 +14,8 @@ from typing import Final
 import structlog
 
 from moot_protocol.errors import MootError
-from moot_protocol.snapshot_file import seal_snapshot
-from moot_protocol.spool import SNAPSHOT_FILE
+from moot_protocol.spool.files import SNAPSHOT_FILE
+from moot_protocol.spool.snapshot_file import seal_snapshot
 from moot_protocol.time_units import MINUTE_MS
 from mootd.edges.spool_folder import SpoolFolder, opened_spool
 from mootd.engine.replica import Replica

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from moot_protocol.issue import CLOSED
+from moot_protocol.issues.issue import CLOSED
 from moot_protocol.limits import SNAPSHOT_ISSUES
-from moot_protocol.listing import Filter, IssueDoc
-from moot_protocol.memory_requests import Memories, Settings
-from moot_protocol.requests import Blocked, Count, ListIssues, Ready, Show
-from moot_protocol.snapshot_file import Kept, Place, Totals, build_snapshot
-from mootd.engine.former import OwnTown
+from moot_protocol.requests.issues import Blocked, Count, ListIssues, Ready, Show
+from moot_protocol.requests.listing import Filter, IssueDoc
+from moot_protocol.requests.memories import Memories, Settings
+from moot_protocol.spool.snapshot_file import Kept, Place, Totals, build_snapshot
 from mootd.engine.issues.holding import lost_claims
 from mootd.engine.issues.mirroring import plane_number
+from mootd.engine.membership.former import OwnTown
 from mootd.engine.replica import Replica
 from mootd.engine.spools import SpoolRow
 from mootd.service.reads import READS

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from moot_protocol.spool import BELL_FILE, FOLDER
+from moot_protocol.spool.files import BELL_FILE, FOLDER
 from moot_protocol.time_units import HOUR_MS
 from mootd.engine.replica import Replica
 from mootd.engine.spools import SpoolRow, open_spools

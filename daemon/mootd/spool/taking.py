@@ -16,8 +16,8 @@ import structlog
 
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.limits import SPOOL_FILES
-from moot_protocol.request_base import Request
-from moot_protocol.spool import (
+from moot_protocol.requests.base import Request
+from moot_protocol.spool.files import (
     Opened,
     Outcome,
     Sealed,

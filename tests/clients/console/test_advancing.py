@@ -3,7 +3,7 @@
 from typing import Any
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Page
+from moot_protocol.requests.listing import Page
 from moot_testkit.console import Outcome, in_turn, issue, run_console
 
 EPIC = issue(1, issue_type="epic")

@@ -4,7 +4,7 @@ import pytest
 
 from moot.console import as_bd
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Page
+from moot_protocol.requests.listing import Page
 from moot_testkit.console import issue, run_console
 from moot_testkit.terminal import FACTS
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from moot.console import main
-from moot_protocol.requests import InitProject
+from moot_protocol.requests.issues import InitProject
 from moot_testkit.bd_calls import Said, misread
 from moot_testkit.terminal import FACTS, RecordingTerminal
 from moot_testkit.town import Api, make_town

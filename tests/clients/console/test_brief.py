@@ -7,7 +7,7 @@ import pytest
 from moot.console.brief import brief
 from moot.console.command import Context
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Close, Create, Delete, Edge, IssueFields, ListIssues, Show
+from moot_protocol.requests.issues import Close, Create, Delete, Edge, IssueFields, ListIssues, Show
 from moot_testkit.town import Api, make_api
 
 

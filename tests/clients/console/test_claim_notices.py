@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from moot_protocol.claim_requests import ClaimsTold, Heartbeat
 from moot_protocol.errors import RefusedError
+from moot_protocol.requests.claims import ClaimsTold, Heartbeat
 from moot_testkit.console import Outcome, issue, run_console
 from moot_testkit.terminal import FACTS
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from moot.console.claiming import claim_first
 from moot.console.command import Context
-from moot_protocol.claim_requests import ClaimReady
-from moot_protocol.listing import Filter
+from moot_protocol.requests.claims import ClaimReady
+from moot_protocol.requests.listing import Filter
 from moot_testkit.canned_api import NOW_MS, CannedApi
 from moot_testkit.console import issue
 from moot_testkit.terminal import RecordingTerminal

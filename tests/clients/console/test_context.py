@@ -7,9 +7,9 @@ import pytest
 
 from moot.console.context import TEXT_READ_BYTES, check_actor, write_private
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Filter, Page
-from moot_protocol.mirror_requests import WorkspaceMoved
-from moot_protocol.requests import Count, Script, Update
+from moot_protocol.requests.issues import Count, Script, Update
+from moot_protocol.requests.listing import Filter, Page
+from moot_protocol.requests.mirrors import WorkspaceMoved
 from moot_testkit.console import Outcome, issue, run_console
 from moot_testkit.terminal import FACTS, RecordingTerminal
 

@@ -12,7 +12,7 @@ from moot.console.commands import lists
 from moot.console.safe_text import is_plain
 from moot.console.terminal import Facts
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Page
+from moot_protocol.requests.listing import Page
 from moot_testkit.canned_api import CannedApi, run
 from moot_testkit.terminal import FACTS, RecordingTerminal, at_terminal
 

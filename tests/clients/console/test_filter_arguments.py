@@ -1,4 +1,4 @@
-"""From arguments to a filter. That each one reaches the daemon is told in test_commands_lists.py."""
+"""From arguments to a filter. That each one reaches the daemon is told in commands/test_lists.py."""
 
 from argparse import Namespace
 

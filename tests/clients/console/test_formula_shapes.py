@@ -1,8 +1,8 @@
 """Formulas in the shapes of `bd formula show` and `bd cook`."""
 
 from moot.console.formula_shapes import cooked_document, counted, formula_document
-from moot_protocol.formula import parse_formula
-from moot_protocol.molecule import cook
+from moot_protocol.documents.formula import parse_formula
+from moot_protocol.documents.molecule import cook
 
 TEXT = """
 formula = "f"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from moot.console import graph_drawing
 from moot.console.graph_drawing import Drawing, components, drawing_of, layout
 from moot.console.style import Style
-from moot_protocol.listing import IssueDoc
+from moot_protocol.requests.listing import IssueDoc
 
 PIPE = Style(terminal=False, colour=False, width=80)
 EVIL = 'Evil \x1b[31m"red"\\ `x`\n<b>'

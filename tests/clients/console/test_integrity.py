@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from moot.console.integrity import SURE, BadEdge, copies, dangling, leftovers, waiting_for_parents
-from moot_protocol.listing import IssueDoc
+from moot_protocol.requests.listing import IssueDoc
 from moot_testkit.console import issue
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from moot.console.issue_arguments import STEPS, Steps, batched, labels_named
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Undelete
+from moot_protocol.requests.issues import Undelete
 
 
 def group(size: int) -> Steps:

@@ -1,4 +1,4 @@
-"""Parts of lines. Whole lists are told in test_commands_lists.py, trees of dependencies in test_commands_graph.py."""
+"""Parts of lines. Whole lists are told in commands/test_lists.py, trees of dependencies in commands/test_graph.py."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from moot.console.issue_lines import (
 from moot.console.safe_text import neutralise
 from moot.console.style import Style
 from moot.console.table import width_of
-from moot_protocol.listing import IssueDoc, Page
+from moot_protocol.requests.listing import IssueDoc, Page
 
 TERMINAL = Style(terminal=True, colour=False, width=40)
 PLAIN = Style(terminal=False, colour=False, width=40)

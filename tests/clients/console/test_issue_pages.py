@@ -8,12 +8,12 @@ import pytest
 from moot.console.command import Context
 from moot.console.issue_pages import issue_pages
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Filter, Page
-from moot_protocol.requests import Close, Create, Delete, IssueFields, ListIssues
-from moot_protocol.transfer_requests import Import
+from moot_protocol.requests.issues import Close, Create, Delete, IssueFields, ListIssues
+from moot_protocol.requests.listing import Filter, Page
+from moot_protocol.requests.transfer import Import
 from moot_testkit.canned_api import CannedApi, InTurn
 from moot_testkit.town import Api, make_api
-from mootd.engine.issues import exporting
+from mootd.engine.listing import exporting
 
 WANTED = Filter(projects=("demo",))
 

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from moot.console.issue_plans import Maker, from_markdown, plan_of, steps_of
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import AddEdge, Create, Edge
+from moot_protocol.requests.issues import AddEdge, Create, Edge
 
 MAKER = Maker("alice", "bd", "plane", dry_run=True)
 WHOLE = """Words before the first issue are none of it.

@@ -7,8 +7,8 @@ import pytest
 from moot.console.api import Api
 from moot.console.keyed import KeyedApi
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.request_base import Request
-from moot_protocol.requests import Close, Show
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.issues import Close, Show
 from moot_testkit.canned_api import CannedApi
 from moot_testkit.console import issue, run_console
 

@@ -8,7 +8,7 @@ import pytest
 from moot.console import main
 from moot.console.safe_text import LONGEST
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import WorkspaceInfo
+from moot_protocol.requests.issues import WorkspaceInfo
 from moot_testkit.canned_api import NOW_MS, CannedApi
 from moot_testkit.console import REQUEST_ID, issue, run_console
 from moot_testkit.terminal import FACTS, RecordingTerminal, at_terminal

@@ -6,7 +6,7 @@ from typing import Any
 from moot.console.command import Context
 from moot.console.issue_lines import parent_of
 from moot.console.molecule import Molecule, roots_of, variables_of
-from moot_protocol.listing import Page
+from moot_protocol.requests.listing import Page
 from moot_testkit.canned_api import NOW_MS, CannedApi, InTurn
 from moot_testkit.console import issue
 from moot_testkit.terminal import RecordingTerminal

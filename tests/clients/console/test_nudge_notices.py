@@ -1,7 +1,7 @@
 """Nudges are told once, on standard error, and those of other towns without their text."""
 
 from moot_protocol.errors import RefusedError
-from moot_protocol.mail_requests import NudgesTold
+from moot_protocol.requests.mail import NudgesTold
 from moot_testkit.console import PROJECT, run_console
 
 OWN = {"id": "n1", "actor": "ann", "text": "look\x07"}

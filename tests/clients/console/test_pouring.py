@@ -9,8 +9,8 @@ import pytest
 from moot.console import pouring
 from moot.console.command import Context
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.molecule_requests import AdoptedFormula
-from moot_protocol.requests import AddEdge, Create
+from moot_protocol.requests.issues import AddEdge, Create
+from moot_protocol.requests.molecules import AdoptedFormula
 from moot_testkit.canned_api import NOW_MS, CannedApi
 from moot_testkit.terminal import FACTS, RecordingTerminal
 

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from moot.console.commands.lists import COMMANDS
-from moot_protocol.listing import Filter, IssueDoc, Page
-from moot_protocol.requests import Blocked, Cycles, ListIssues, Ready
+from moot_protocol.requests.issues import Blocked, Cycles, ListIssues, Ready
+from moot_protocol.requests.listing import Filter, IssueDoc, Page
 from moot_testkit.canned_api import CannedApi, InTurn, Ran, run
 from moot_testkit.console import issue
 

@@ -8,7 +8,7 @@ from moot.console.main import GRAMMAR
 from moot.console.main import run_unaided as run
 from moot.console.rehearsal import Needed, NoApi, NoTerminal
 from moot.console.terminal import Facts, Terminal
-from moot_protocol.requests import Ready
+from moot_protocol.requests.issues import Ready
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.terminal import FACTS, RecordingTerminal
 

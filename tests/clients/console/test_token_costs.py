@@ -5,7 +5,7 @@ import random
 import pytest
 
 from moot_protocol.ids import CROCKFORD
-from moot_protocol.listing import Page
+from moot_protocol.requests.listing import Page
 from moot_testkit.console import issue, run_console
 from moot_testkit.tokens import tokens
 

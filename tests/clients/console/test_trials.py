@@ -11,17 +11,13 @@ import pytest
 from moot.console import main
 from moot.console.main import GRAMMAR
 from moot.console.trials import TRIED, TrialApi, TrialTerminal
-from moot_protocol.access_requests import CreateToken
-from moot_protocol.document_requests import NewDocument
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import AddRemote, CreatePlane, Invite
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import Role
-from moot_protocol.lease_requests import AcquireLease
-from moot_protocol.mail_requests import Nudge, SendMail
-from moot_protocol.memory_requests import Remember
-from moot_protocol.methods import REQUESTS
-from moot_protocol.requests import (
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.access import CreateToken
+from moot_protocol.requests.documents import NewDocument
+from moot_protocol.requests.exchange import AddRemote, CreatePlane, Invite
+from moot_protocol.requests.issues import (
     AddEdge,
     Close,
     Create,
@@ -33,7 +29,11 @@ from moot_protocol.requests import (
     Reopen,
     Update,
 )
-from moot_protocol.share_requests import Share
+from moot_protocol.requests.leases import AcquireLease
+from moot_protocol.requests.mail import Nudge, SendMail
+from moot_protocol.requests.memories import Remember
+from moot_protocol.requests.methods import REQUESTS
+from moot_protocol.requests.shares import Share
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.carrying import founder, newcomer
 from moot_testkit.console import issue, run_console

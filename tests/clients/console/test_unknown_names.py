@@ -6,7 +6,7 @@ import pytest
 
 from moot.console.commands import lists, queries
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Page
+from moot_protocol.requests.listing import Page
 from moot_testkit.canned_api import CannedApi, Ran, run
 
 EMPTY = Page(issues=[], total=0, truncated=False)

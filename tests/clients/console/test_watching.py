@@ -8,9 +8,9 @@ from moot.console.commands.lists import COMMANDS
 from moot.console.terminal import Facts
 from moot.console.watching import CLEAR
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Page
-from moot_protocol.machine_requests import Events
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.listing import Page
+from moot_protocol.requests.machine import Events
 from moot_testkit.canned_api import CannedApi, InTurn, run
 from moot_testkit.console import issue
 from moot_testkit.terminal import FACTS, RecordingTerminal, at_terminal, without_colours

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from moot.mcp.claims import Claims
-from moot_protocol.claim_requests import ClaimsTold, Heartbeat
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import CLAIMS_WATCHED
+from moot_protocol.requests.claims import ClaimsTold, Heartbeat
 from moot_testkit.agents import CannedCaller
 from moot_testkit.canned_api import InTurn
 

@@ -4,8 +4,8 @@ import pytest
 
 from moot.mcp import resources
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Page
-from moot_protocol.memory_requests import Prime
+from moot_protocol.requests.listing import Page
+from moot_protocol.requests.memories import Prime
 from moot_testkit.agents import desk
 
 ISSUE = {"id": "demo-1", "title": "One", "status": "open", "priority": 1, "issue_type": "bug"}

@@ -13,8 +13,8 @@ from pydantic import AnyUrl
 from moot.mcp.server import MootServer
 from moot.place import Place
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Filter, Page
-from moot_protocol.requests import Ready, Update, WorkspaceInfo
+from moot_protocol.requests.issues import Ready, Update, WorkspaceInfo
+from moot_protocol.requests.listing import Filter, Page
 from moot_testkit.agents import CannedCaller
 from moot_testkit.canned_api import NOW_MS, InTurn
 

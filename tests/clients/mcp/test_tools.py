@@ -11,11 +11,10 @@ from moot.mcp import arguments, tools
 from moot.mcp.failures import text_of
 from moot.mcp.server import definitions
 from moot.rpc import UnansweredError
-from moot_protocol.claim_requests import ClaimReady, WriteHandoff
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import CROCKFORD
-from moot_protocol.listing import Filter, Page
-from moot_protocol.requests import (
+from moot_protocol.requests.claims import ClaimReady, WriteHandoff
+from moot_protocol.requests.issues import (
     AddComment,
     AddEdge,
     Blocked,
@@ -29,6 +28,7 @@ from moot_protocol.requests import (
     Script,
     Update,
 )
+from moot_protocol.requests.listing import Filter, Page
 from moot_testkit.agents import CannedCaller, KeptClaims, desk
 from moot_testkit.tokens import tokens
 

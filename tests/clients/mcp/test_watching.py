@@ -7,7 +7,7 @@ from typing import Any
 from moot.mcp.resources import ANY, READY
 from moot.mcp.watching import FIRST_PAUSE, Watch
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.machine_requests import Events
+from moot_protocol.requests.machine import Events
 from moot_testkit.agents import CannedCaller
 from moot_testkit.canned_api import InTurn
 

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol import limits, rpc
+from moot_protocol import limits
+from moot_protocol.control import rpc
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.machine_requests import Events, Ping
-from moot_protocol.requests import Close, Show
+from moot_protocol.requests.issues import Close, Show
+from moot_protocol.requests.machine import Events, Ping
 from moot_testkit.control import PATIENCE, Daemon, Gate, error_of, raw_client, serving, until
 from mootd.control.connection import BURST
 from mootd.control.ports import Settings

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from moot_protocol import limits, rpc
+from moot_protocol import limits
+from moot_protocol.control import rpc
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Page
-from moot_protocol.requests import Close, Show
+from moot_protocol.requests.issues import Close, Show
+from moot_protocol.requests.listing import Page
 from moot_testkit.control import Daemon, error_of, raw_client, until
 from mootd.control.ports import Answered
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from moot.console.terminal import Facts
-from moot_protocol import rpc
-from moot_protocol.access import Asker
+from moot_protocol.access.rules import Asker
+from moot_protocol.control import rpc
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import RPC_CLIENTS, RPC_CLIENTS_PER_USER
-from moot_protocol.machine_requests import Events, Ping
+from moot_protocol.requests.machine import Events, Ping
 from moot_testkit.control import Daemon, RawClient, error_of, raw_client, serving, until
 from moot_testkit.gates import GOOD, USER, StubGate
 from mootd.control.hosting import HostedTerminal

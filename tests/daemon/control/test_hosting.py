@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from moot.console.terminal import Facts, Terminal
-from moot_protocol import limits, rpc
-from moot_protocol.effects import STDIN
+from moot_protocol import limits
+from moot_protocol.control import rpc
+from moot_protocol.control.effects import STDIN
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_testkit.control import PATIENCE, Daemon, RawClient, raw_client, serving, until
 from moot_testkit.terminal import FACTS

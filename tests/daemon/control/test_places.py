@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from moot.console.terminal import Facts
-from moot_protocol import rpc
+from moot_protocol.control import rpc
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.machine_requests import Events
-from moot_protocol.requests import Show
+from moot_protocol.requests.issues import Show
+from moot_protocol.requests.machine import Events
 from moot_testkit.control import PATIENCE, Daemon, Gate, RawClient, error_of, raw_client, serving, until
 from mootd.control.hosting import HostedTerminal
 from mootd.control.places import make_room

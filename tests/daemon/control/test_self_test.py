@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from moot_protocol.control.rpc import error_frame, hello_frame, result_frame
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.rpc import error_frame, hello_frame, result_frame
 from mootd.control import self_test
 from mootd.control.self_test import answering_pid
 

@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from moot.console.terminal import Facts
-from moot_protocol import rpc
-from moot_protocol.machine_requests import Events, Stop
-from moot_protocol.requests import Show
+from moot_protocol.control import rpc
+from moot_protocol.requests.issues import Show
+from moot_protocol.requests.machine import Events, Stop
 from moot_testkit.control import (
     PATIENCE,
     Answers,

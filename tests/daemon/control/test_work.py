@@ -5,10 +5,10 @@ from typing import cast
 
 import pytest
 
-from moot_protocol import rpc
+from moot_protocol.control import rpc
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Page
-from moot_protocol.requests import Close, ListIssues, Show
+from moot_protocol.requests.issues import Close, ListIssues, Show
+from moot_protocol.requests.listing import Page
 from mootd.control.hosting import ConsoleChannel
 from mootd.control.work import Work, answer_frame, took_too_long
 

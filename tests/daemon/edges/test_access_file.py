@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from moot_protocol.access import AccessRole
+from moot_protocol.access.rules import AccessRole
 from moot_protocol.errors import Code, RefusedError
 from mootd.edges.access_file import AccessFile
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.ticket import without_credentials
+from moot_protocol.trust.ticket import without_credentials
 from mootd.edges.address_secrets import Secret, check_no_secret, secret_in
 
 RANDOM = "9xQ2mT7vK4pL8sW1zR6yB3nH"

@@ -8,7 +8,7 @@ import pytest
 
 from moot_protocol.errors import MalformedError, RefusedError
 from moot_protocol.limits import SPOOL_ANSWERS, SPOOL_ENTRY_BYTES
-from moot_protocol.spool import ANSWERS, COMMANDS, FOLDER, REFUSED, SNAPSHOT_FILE, TEMPORARY, command_name
+from moot_protocol.spool.files import ANSWERS, COMMANDS, FOLDER, REFUSED, SNAPSHOT_FILE, TEMPORARY, command_name
 from mootd.edges import spool_folder
 from mootd.edges.spool_folder import _written_ns, close_spool_folders, make_spool, opened_spool, standing_of
 

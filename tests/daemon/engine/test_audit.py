@@ -6,16 +6,17 @@ import pytest
 from msgspec import structs
 
 from moot_protocol.codec import encode
-from moot_protocol.genesis import PlaneKind
-from moot_protocol.kinds import AUDIT
 from moot_protocol.limits import AUDIT_DETAIL_CHARS
+from moot_protocol.merge.kinds import AUDIT
+from moot_protocol.trust.genesis import PlaneKind
 from moot_testkit.engine import START_MS, Desk
-from mootd.engine import audit, layout
+from mootd.engine import audit
 from mootd.engine.audit import Chain, Entry, Place, Stretch, note
 from mootd.engine.editor import Editor
-from mootd.engine.log import decode_feed, pack_batch, pack_event, unpack_batch
-from mootd.engine.rotating import new_key, rotate_town
+from mootd.engine.membership.rotating import new_key, rotate_town
 from mootd.engine.state import REPLICA_KEY
+from mootd.engine.stored import layout
+from mootd.engine.stored.log import decode_feed, pack_batch, pack_event, unpack_batch
 from mootd.store.port import Table
 
 RECORDS = 6

@@ -4,15 +4,16 @@ from collections.abc import Callable
 
 import pytest
 
-from moot_protocol.requests import AddComment
+from moot_protocol.requests.issues import AddComment
 from moot_testkit.engine import Desk
-from mootd.engine import carried, layout
-from mootd.engine.access_tokens import note_use
-from mootd.engine.carried import Carried
-from mootd.engine.home import note_home
-from mootd.engine.mirrors import MirrorRow, put_mirror
-from mootd.engine.outbox import Outbox, OutFrame
-from mootd.engine.sharing import note_followed
+from mootd.engine.exchange import carried
+from mootd.engine.exchange.carried import Carried
+from mootd.engine.exchange.outbox import Outbox, OutFrame
+from mootd.engine.issues.sharing import note_followed
+from mootd.engine.machine.access_tokens import note_use
+from mootd.engine.machine.home import note_home
+from mootd.engine.machine.mirrors import MirrorRow, put_mirror
+from mootd.engine.stored import layout
 from mootd.engine.unit import Unit
 from mootd.ports import Home
 from mootd.service.writes import once

@@ -5,8 +5,8 @@ from unittest.mock import patch
 
 import pytest
 
-from moot_protocol.event import Event
-from moot_protocol.kinds import ISSUE
+from moot_protocol.log.event import Event
+from moot_protocol.merge.kinds import ISSUE
 from moot_testkit.engine import Desk, in_conflict
 from mootd.engine.editor import Editor
 

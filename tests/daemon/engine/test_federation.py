@@ -2,14 +2,15 @@
 
 import pytest
 
-from moot_protocol.genesis import PlaneKind
+from moot_protocol.trust.genesis import PlaneKind
 from moot_testkit.documents import SHARED, share, towns_sharing
 from moot_testkit.engine import Desk
 from moot_testkit.planes import create_on, open_plane
-from mootd.engine import carried, federation
-from mootd.engine.carried import Carried
-from mootd.engine.log import LogReader, PlaneRow
-from mootd.engine.remotes import RemoteRow, add_remote
+from mootd.engine import federation
+from mootd.engine.exchange import carried
+from mootd.engine.exchange.carried import Carried
+from mootd.engine.machine.remotes import RemoteRow, add_remote
+from mootd.engine.stored.log import LogReader, PlaneRow
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from moot_protocol.errors import MalformedError, RefusedError
-from moot_protocol.hpke import HPKE
+from moot_protocol.sealing.hpke import HPKE
 from mootd.edges.entropy import SeededEntropy
 from mootd.edges.keys import MemoryKeyStore
 from mootd.engine.keyring import Keyring, stored_name

@@ -5,7 +5,7 @@ from typing import Any
 
 from moot_testkit.town import make_town
 from mootd.engine.learnt import Learnt
-from mootd.engine.log import FeedRow
+from mootd.engine.stored.log import FeedRow
 
 
 def fields_of(learnt: Learnt) -> dict[str, Any]:

@@ -4,23 +4,23 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.charter import Admission, admission_draft
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.event import Draft, Write
 from moot_protocol.ids import KEY_BEGINNING_CHARS, key_text
-from moot_protocol.kinds import Role
-from moot_protocol.mail_requests import AckMail, Mail, Nudge, NudgesTold, ReadMail, SendMail
+from moot_protocol.log.event import Draft, Write
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.mail import AckMail, Mail, Nudge, NudgesTold, ReadMail, SendMail
 from moot_protocol.time_units import DAY_MS
+from moot_protocol.trust.charter import Admission, admission_draft
 from moot_testkit.carrying import joined, plane_of
 from moot_testkit.documents import SHARED, enter, share, towns_sharing
 from moot_testkit.engine import Desk, exchange, town_of
 from moot_testkit.federating import federation, machine, machine_ticket, meet, town_key
-from mootd.engine.charters import towns_of
 from mootd.engine.editor import Editor
+from mootd.engine.membership.charters import towns_of
+from mootd.engine.membership.removing import remove_town
+from mootd.engine.membership.rotating import rotate_town
+from mootd.engine.membership.towns import name_town
 from mootd.engine.messages import Post, untold
-from mootd.engine.removing import remove_town
-from mootd.engine.rotating import rotate_town
-from mootd.engine.towns import name_town
 from mootd.service.snapshot import Snapshot
 
 

@@ -7,7 +7,11 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
-from moot_protocol.charter import (
+from moot_protocol.crypto import SeedSigner
+from moot_protocol.errors import Code, MootError
+from moot_protocol.log.event import Draft
+from moot_protocol.merge.kinds import Role
+from moot_protocol.trust.charter import (
     Admission,
     Invite,
     admission_draft,
@@ -15,13 +19,9 @@ from moot_protocol.charter import (
     close_draft,
     invite_draft,
 )
-from moot_protocol.crypto import SeedSigner
-from moot_protocol.errors import Code, MootError
-from moot_protocol.event import Draft
-from moot_protocol.kinds import Role
-from moot_protocol.proof import ProvenEvent, decode_proof, verify_proof
-from moot_protocol.proof_chain import BrokenProofError
-from moot_protocol.ticket import Ticket, invite_signer
+from moot_protocol.trust.proof import ProvenEvent, decode_proof, verify_proof
+from moot_protocol.trust.proof_chain import BrokenProofError
+from moot_protocol.trust.ticket import Ticket, invite_signer
 from moot_testkit.carrying import founder as founder_of
 from moot_testkit.carrying import joined as joined_plane
 from moot_testkit.carrying import plane_of
@@ -32,14 +32,14 @@ from moot_testkit.sim_towns import make_towns
 from moot_testkit.sim_towns import write_charter as write_charter_of
 from moot_testkit.town import Member, make_town
 from mootd.edges.entropy import SeededEntropy
-from mootd.engine.entities import Entities
-from mootd.engine.inviting import close_invite, invite
-from mootd.engine.joining import advance, join
-from mootd.engine.membership import end_replica
-from mootd.engine.plane_keys import PlaneKeys
+from mootd.engine.membership.charter_writing import end_replica
+from mootd.engine.membership.inviting import close_invite, invite
+from mootd.engine.membership.joining import advance, join
+from mootd.engine.membership.plane_keys import PlaneKeys
 from mootd.engine.proving import Prover
 from mootd.engine.state import TOWN_KEY
 from mootd.engine.unit import Unit
+from mootd.engine.views.entities import Entities
 from mootd.store.port import Table
 
 LEDGER = 1

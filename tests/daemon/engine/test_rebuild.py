@@ -10,11 +10,11 @@ from moot_testkit.feeds import Town, dot_of, note, stripped
 from moot_testkit.planes import TEAM_PROJECT, create_on, make_twins, two_planes
 from moot_testkit.tables import rows
 from moot_testkit.town import Member, make_town
-from mootd.engine import layout
 from mootd.engine import rebuild as module
-from mootd.engine.log import LogReader, event_feed, with_previous
-from mootd.engine.membership import end_replica
+from mootd.engine.membership.charter_writing import end_replica
 from mootd.engine.rebuild import Rebuild
+from mootd.engine.stored import layout
+from mootd.engine.stored.log import LogReader, event_feed, with_previous
 from mootd.store.port import Table
 
 LEDGER = 1

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import CreatePlane
 from moot_protocol.limits import SPOOL_ENTRY_MS
-from moot_protocol.requests import Close, Create, InitProject
-from moot_protocol.spool import Opened
+from moot_protocol.requests.exchange import CreatePlane
+from moot_protocol.requests.issues import Close, Create, InitProject
+from moot_protocol.spool.files import Opened
 from moot_protocol.time_units import DAY_MS
 from moot_testkit.spooling import WORKSPACE, create
 from moot_testkit.town import PROJECT, Api, make_api

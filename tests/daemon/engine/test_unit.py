@@ -7,22 +7,22 @@ from typing import Any
 import pytest
 
 from moot_protocol import limits
-from moot_protocol.batch import Batch
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.event import NewEntity, PlainDraft, plain_shape
-from moot_protocol.fold import Placed
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import ISSUE, Role
+from moot_protocol.log.batch import Batch
+from moot_protocol.log.event import NewEntity, PlainDraft, plain_shape
+from moot_protocol.merge.fold import Placed
+from moot_protocol.merge.kinds import ISSUE, Role
 from moot_testkit.erasing import all_but, erasing, of, told, two_feeds, withheld_at
 from moot_testkit.feeds import dot_of, live_digest, note, stripped
 from moot_testkit.tables import tables
 from moot_testkit.town import Member, join, make_town
-from mootd.engine import layout
-from mootd.engine.layout import Views
-from mootd.engine.log import LogReader
-from mootd.engine.receive import receive, resettle
-from mootd.engine.restored import salt_of
+from mootd.engine.exchange.receive import receive, resettle
+from mootd.engine.stored import layout
+from mootd.engine.stored.layout import Views
+from mootd.engine.stored.log import LogReader
 from mootd.engine.unit import FLUSH_AFTER, Unit
+from mootd.engine.views.restored import salt_of
 from mootd.store.port import Table
 
 LEDGER = 1

@@ -6,9 +6,9 @@ from typing import TypeVar
 import pytest
 from msgspec.structs import replace
 
-from moot_protocol.acceptance import Reason
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import REPLICA, Role
+from moot_protocol.merge.kinds import REPLICA, Role
+from moot_protocol.trust.acceptance import Reason
 from moot_testkit.carrying import founder, plane_of
 from moot_testkit.federating import bring, federation
 from moot_testkit.town import Member

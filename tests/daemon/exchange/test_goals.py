@@ -1,6 +1,6 @@
 """When an exchange that somebody asked for is over, though others go on writing."""
 
-from moot_protocol.frontier import FORMAT, Entry, Form, FrontierBody
+from moot_protocol.exchange.frontier import FORMAT, Entry, Form, FrontierBody
 from mootd.exchange.goals import UNDER_WAY_MS, Goals
 
 ME, ADA, BOB = (bytes([number]) * 32 for number in (1, 2, 3))

@@ -10,26 +10,26 @@ from structlog.testing import capture_logs
 
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import Sync
-from moot_protocol.frame import seal
-from moot_protocol.genesis import PlaneKind
-from moot_protocol.kinds import Role
-from moot_protocol.requests import InitProject
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.exchange import Sync
+from moot_protocol.requests.issues import InitProject
+from moot_protocol.sealing.frame import seal
+from moot_protocol.trust.genesis import PlaneKind
 from moot_testkit.exchanging import STILL, Peer, in_step, peers, settle, through_refs, until
 from moot_testkit.feeds import seed
 from moot_testkit.town import PROJECT
 from moot_testkit.wakings import count_wakings
 from mootd.config import OutboxConfig
 from mootd.edges.memory_remote import MemoryRefRemote, MemoryRefs
-from mootd.engine.epochs import begin_epoch
-from mootd.engine.inviting import invite
-from mootd.engine.log import PlaneRow
-from mootd.engine.membership import found_plane
-from mootd.engine.outbox import Outbox, OutFrame
-from mootd.engine.plane_keys import PlaneKeys
-from mootd.engine.remotes import RemoteRow, isolate, remote_named, remove_remote, set_mode
-from mootd.engine.salvaging import salvage
-from mootd.engine.shared_plane import SharedPlane
+from mootd.engine.exchange.outbox import Outbox, OutFrame
+from mootd.engine.machine.remotes import RemoteRow, isolate, remote_named, remove_remote, set_mode
+from mootd.engine.membership.charter_writing import found_plane
+from mootd.engine.membership.epochs import begin_epoch
+from mootd.engine.membership.inviting import invite
+from mootd.engine.membership.plane_keys import PlaneKeys
+from mootd.engine.recovery.salvaging import salvage
+from mootd.engine.stored.log import PlaneRow
+from mootd.engine.stored.shared_plane import SharedPlane
 from mootd.engine.unit import Unit
 from mootd.exchange.hub import Hub, Settings
 from mootd.exchange.progress import Progress

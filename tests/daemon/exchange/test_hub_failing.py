@@ -7,12 +7,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import Sync
-from moot_protocol.kinds import Role
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.exchange import Sync
 from moot_testkit.exchanging import STILL, Peer, peers, through_line, until
 from mootd import waking
 from mootd.edges.memory_line import MemoryBroker
-from mootd.engine.inviting import invite
+from mootd.engine.membership.inviting import invite
 from mootd.exchange.hub import Hub, Settings
 
 HASTY = Settings(debounce_s=0, poll_s=60, base_s=0.01, cap_s=0.02)

@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from moot_protocol.kinds import Role
+from moot_protocol.merge.kinds import Role
 from moot_protocol.time_units import HOUR_MS
 from moot_testkit.exchanging import STILL, Peer, peers, through_line, until
 from mootd.edges.memory_line import MemoryBroker
-from mootd.engine.inviting import invite
-from mootd.engine.reached import reached_ms
-from mootd.engine.remotes import remove_remote
+from mootd.engine.machine.reached import reached_ms
+from mootd.engine.machine.remotes import remove_remote
+from mootd.engine.membership.inviting import invite
 
 MINUTE_MS = 60_000
 

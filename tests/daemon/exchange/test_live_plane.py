@@ -6,9 +6,9 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
-from moot_protocol.batch import ZEROS
-from moot_protocol.frontier import FORMAT, Form, FrontierBody, build_frontier_message, summary
-from moot_protocol.presence import Presence, build_presence
+from moot_protocol.exchange.frontier import FORMAT, Form, FrontierBody, build_frontier_message, summary
+from moot_protocol.exchange.presence import Presence, build_presence
+from moot_protocol.log.batch import ZEROS
 from moot_testkit.exchanging import (
     QUICK,
     STILL,
@@ -26,7 +26,7 @@ from moot_testkit.git_servers import at_scale
 from mootd.config import OutboxConfig
 from mootd.edges.memory_line import MemoryBroker
 from mootd.edges.memory_remote import MemoryRefs
-from mootd.engine.members import seen
+from mootd.engine.machine.members import seen
 from mootd.engine.state import REPLICA_KEY
 from mootd.exchange.live_plane import LivePlane
 from mootd.exchange.progress import Progress

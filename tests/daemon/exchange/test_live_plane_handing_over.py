@@ -6,16 +6,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from moot_protocol.batch import batch_link
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.messages import Batches
+from moot_protocol.exchange.messages import Batches
+from moot_protocol.log.batch import batch_link
 from moot_testkit.exchanging import STILL, Peer, live_plane, peers, through_line, through_refs
 from moot_testkit.live import QuietLine
 from mootd.edges.memory_line import MemoryBroker
 from mootd.edges.memory_remote import MemoryRefs
-from mootd.engine.epochs import begin_epoch
-from mootd.engine.outbox import OutboxReader
-from mootd.engine.remotes import remove_remote
+from mootd.engine.exchange.outbox import OutboxReader
+from mootd.engine.machine.remotes import remove_remote
+from mootd.engine.membership.epochs import begin_epoch
 from mootd.exchange.live_plane import AT_ONCE, LivePlane, Reply
 from mootd.exchange.progress import Progress
 from mootd.remotes import Channel, Incoming

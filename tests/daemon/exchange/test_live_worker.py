@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import Sync
-from moot_protocol.kinds import Role
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.exchange import Sync
 from moot_testkit.exchanging import (
     HASTY,
     QUICK,
@@ -29,8 +29,8 @@ from mootd.edges.memory_line import MemoryBroker, MemoryRemote
 from mootd.edges.mqtt.address import parse_address
 from mootd.edges.mqtt.remote import MqttRemote
 from mootd.edges.mqtt.settings import Options, Version
-from mootd.engine import layout
-from mootd.engine.inviting import invite
+from mootd.engine.membership.inviting import invite
+from mootd.engine.stored import layout
 from mootd.exchange.live_plane import LivePlane
 from mootd.exchange.live_worker import LiveWorker
 from mootd.exchange.progress import Progress

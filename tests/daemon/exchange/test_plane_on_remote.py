@@ -6,33 +6,33 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from moot_protocol.batch import batch_link
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MalformedError, RefusedError
-from moot_protocol.frame import epoch_id, frame_epoch
-from moot_protocol.kinds import Role
-from moot_protocol.messages import Batches, ForkProof, build_fork, fork_proof
-from moot_protocol.requests import Create, InitProject, IssueFields, Show
-from moot_protocol.ticket import Ticket
+from moot_protocol.exchange.messages import Batches, ForkProof, build_fork, fork_proof
+from moot_protocol.log.batch import batch_link
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.issues import Create, InitProject, IssueFields, Show
+from moot_protocol.sealing.frame import epoch_id, frame_epoch
+from moot_protocol.trust.ticket import Ticket
 from moot_testkit.carrying import plane_of, send
 from moot_testkit.exchanging import in_place
 from moot_testkit.federating import copy_of, federation, meet, put_back
 from moot_testkit.federating import machine as joined_machine
 from moot_testkit.town import PROJECT, Api, Member
 from mootd.edges.memory_remote import MemoryRefRemote, MemoryRefs
-from mootd.engine import layout
-from mootd.engine.charters import epochs_of
-from mootd.engine.epochs import begin_epoch
-from mootd.engine.forks import branch_meant, forks_of, settle_fork
-from mootd.engine.inviting import Invited, close_invite, invite
-from mootd.engine.joining import join
-from mootd.engine.log_snapshot import LogSnapshot
-from mootd.engine.membership import OPERATIONAL_ONLY, found_town
-from mootd.engine.outbox import OutboxReader
-from mootd.engine.plane_keys import PlaneKeys
-from mootd.engine.remotes import add_remote, isolate
-from mootd.engine.removing import retire
-from mootd.engine.shared_plane import SharedPlane
+from mootd.engine.exchange.outbox import OutboxReader
+from mootd.engine.machine.remotes import add_remote, isolate
+from mootd.engine.membership.charter_writing import OPERATIONAL_ONLY, found_town
+from mootd.engine.membership.charters import epochs_of
+from mootd.engine.membership.epochs import begin_epoch
+from mootd.engine.membership.forks import branch_meant, forks_of, settle_fork
+from mootd.engine.membership.inviting import Invited, close_invite, invite
+from mootd.engine.membership.joining import join
+from mootd.engine.membership.plane_keys import PlaneKeys
+from mootd.engine.membership.removing import retire
+from mootd.engine.stored import layout
+from mootd.engine.stored.log_snapshot import LogSnapshot
+from mootd.engine.stored.shared_plane import SharedPlane
 from mootd.engine.unit import Unit
 from mootd.exchange.plane_on_remote import PlaneOnRemote
 from mootd.exchange.progress import Progress

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.batch import ZEROS
-from moot_protocol.frontier import FORMAT
-from moot_protocol.messages import Place, Want, build_want
+from moot_protocol.exchange.frontier import FORMAT
+from moot_protocol.exchange.messages import Place, Want, build_want
+from moot_protocol.log.batch import ZEROS
 from moot_testkit.erasing import SECRET
 from moot_testkit.exchanging import STILL, Peer, in_place, in_step, live_plane, peers, through_refs
 from moot_testkit.live import QuietLine
@@ -25,7 +25,7 @@ from moot_testkit.sealed_frames import (
     tells,
 )
 from mootd.edges.memory_remote import MemoryRefRemote, MemoryRefs
-from mootd.engine.outbox import Outbox
+from mootd.engine.exchange.outbox import Outbox
 from mootd.engine.state import REPLICA_KEY
 from mootd.exchange.live_plane import LivePlane, Reply
 from mootd.exchange.plane_on_remote import AT_ONCE, PlaneOnRemote

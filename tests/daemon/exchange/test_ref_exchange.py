@@ -7,15 +7,15 @@ from typing import Any, TypeVar
 
 import pytest
 
-from moot_protocol.frame import frame_epoch, seal
-from moot_protocol.messages import Batches, build_batches
+from moot_protocol.exchange.messages import Batches, build_batches
+from moot_protocol.sealing.frame import frame_epoch, seal
 from moot_testkit.exchanging import Peer, in_place, in_step, peers, settle, through_refs
 from mootd.edges.git.names import ref_name
 from mootd.edges.memory_remote import Commit, MemoryRefRemote, MemoryRefs
-from mootd.engine.carried import carried_of
-from mootd.engine.epochs import begin_epoch
-from mootd.engine.forks import forks_of
-from mootd.engine.log_snapshot import LogSnapshot
+from mootd.engine.exchange.carried import carried_of
+from mootd.engine.membership.epochs import begin_epoch
+from mootd.engine.membership.forks import forks_of
+from mootd.engine.stored.log_snapshot import LogSnapshot
 from mootd.exchange.losses import LOST_MS
 from mootd.exchange.plane_on_remote import PlaneOnRemote
 from mootd.exchange.progress import MOST_PROBLEMS, Progress

@@ -6,8 +6,8 @@ from structlog.testing import capture_logs
 
 from moot_protocol.errors import Code, RefusedError
 from mootd.config import OutboxConfig
-from mootd.engine.outbox import Gauge
-from mootd.engine.remotes import RemoteRow
+from mootd.engine.exchange.outbox import Gauge
+from mootd.engine.machine.remotes import RemoteRow
 from mootd.exchange.progress import Progress
 from mootd.exchange.reports import EVERY_S, Reports
 

@@ -4,25 +4,25 @@ from collections.abc import Callable
 
 import pytest
 
-from moot_protocol.batch import ZEROS
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
-from moot_protocol.frame import epoch_id, frame_epoch
-from moot_protocol.frontier import FORMAT, Form, FrontierBody
+from moot_protocol.exchange.frontier import FORMAT, Form, FrontierBody
+from moot_protocol.exchange.messages import build_batches, decode_message
+from moot_protocol.exchange.presence import Presence, build_presence
 from moot_protocol.limits import FRAME_BYTES
-from moot_protocol.messages import build_batches, decode_message
-from moot_protocol.presence import Presence, build_presence
+from moot_protocol.log.batch import ZEROS
+from moot_protocol.sealing.frame import epoch_id, frame_epoch
 from moot_testkit.carrying import REMOTE, founder, joined, log_of, newcomer, plane_of
 from moot_testkit.federating import machine, machine_ticket, meet
 from moot_testkit.town import Member
-from mootd.engine.epochs import begin_epoch
-from mootd.engine.joining import present_epoch
-from mootd.engine.log import PlaneRow
-from mootd.engine.plane_keys import PlaneKeys
-from mootd.engine.remotes import add_remote, isolate
-from mootd.engine.removing import retire
+from mootd.engine.machine.remotes import add_remote, isolate
+from mootd.engine.membership.epochs import begin_epoch
+from mootd.engine.membership.joining import present_epoch
+from mootd.engine.membership.plane_keys import PlaneKeys
+from mootd.engine.membership.removing import retire
 from mootd.engine.replica import Replica
-from mootd.engine.shared_plane import SharedPlane
 from mootd.engine.state import REPLICA_KEY
+from mootd.engine.stored.log import PlaneRow
+from mootd.engine.stored.shared_plane import SharedPlane
 from mootd.exchange import sealing
 from mootd.exchange.sealing import Sealing
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from mootd.engine.remotes import RemoteRow
+from mootd.engine.machine.remotes import RemoteRow
 from mootd.exchange import served
 from mootd.exchange.served import ServedRemote
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from moot_protocol.exchange_requests import AddRemote
+from moot_protocol.requests.exchange import AddRemote
 from moot_testkit.carrying import invited, joined, newcomer, send
 from moot_testkit.town import Api, Member, make_api, make_town
-from mootd.engine.epochs import begin_epoch
-from mootd.engine.inviting import close_invite
-from mootd.engine.plane_keys import PlaneKeys
-from mootd.engine.remotes import remote_named, set_mode
-from mootd.engine.shared_plane import SharedPlane
+from mootd.engine.machine.remotes import remote_named, set_mode
+from mootd.engine.membership.epochs import begin_epoch
+from mootd.engine.membership.inviting import close_invite
+from mootd.engine.membership.plane_keys import PlaneKeys
+from mootd.engine.stored.shared_plane import SharedPlane
 from mootd.exchange.progress import Progress
 from mootd.exchange.unopened import unopened, withheld
 

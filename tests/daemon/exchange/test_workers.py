@@ -9,7 +9,7 @@ from moot_testkit.exchanging import Peer
 from mootd.edges.mqtt.remote import MqttRemote
 from mootd.edges.mqtt.settings import Version
 from mootd.edges.paths import locate
-from mootd.engine.remotes import RemoteRow
+from mootd.engine.machine.remotes import RemoteRow
 from mootd.exchange.git_worker import GitWorker
 from mootd.exchange.live_worker import LiveWorker
 from mootd.exchange.workers import make_worker

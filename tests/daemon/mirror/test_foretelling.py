@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.mirror_requests import MirrorResume, MirrorSync
+from moot_protocol.requests.mirrors import MirrorResume, MirrorSync
 from moot_testkit.mirroring import FILE, FOLDER, NEW, Mirrored, content, line
 from moot_testkit.trying import kept
 from mootd.mirror.foretelling import Foretelling

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Create, Delete, InitProject, IssueFields, Update
+from moot_protocol.requests.issues import Create, Delete, InitProject, IssueFields, Update
 from moot_testkit.mirroring import NEW, OLD, Mirrored, content, line, name
 from moot_testkit.town import make_api
-from mootd.engine import layout
-from mootd.engine.mirrors import drop_mirror
+from mootd.engine.machine.mirrors import drop_mirror
+from mootd.engine.stored import layout
 from mootd.mirror import keeper as keeper_module
 from mootd.mirror.intake import NEVER_CUT
 from mootd.mirror.keeper import FILE_QUIET_MS, LOOK_MS, RETRY_MS, WRITE_LATEST_MS, WRITE_QUIET_MS

@@ -5,14 +5,14 @@ import json
 import pytest
 from msgspec import structs
 
-from moot_protocol.action_requests import Erase
-from moot_protocol.erasure import TITLE_ERASED
-from moot_protocol.kinds import ISSUE
+from moot_protocol.issues.erasure import TITLE_ERASED
+from moot_protocol.merge.kinds import ISSUE
+from moot_protocol.requests.actions import Erase
 from moot_testkit.mirroring import NEW, OLD, Mirrored, before_commit, content, line, name
 from moot_testkit.town import make_api
-from mootd.engine.cut import Place
-from mootd.engine.erasing import append_erasures, said_under, written
-from mootd.engine.mirrors import MirrorRow
+from mootd.engine.erasure.erasing import append_erasures, said_under, written
+from mootd.engine.exchange.cut import Place
+from mootd.engine.machine.mirrors import MirrorRow
 from mootd.engine.unit import Unit
 from mootd.mirror import intake
 from mootd.mirror.intake import NEVER_CUT

@@ -10,12 +10,12 @@ import pytest
 from msgspec.structs import replace
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.machine_requests import Status
-from moot_protocol.mirror_requests import MirrorOff, MirrorOn, MirrorResume, MirrorSync, WorkspaceMoved
-from moot_protocol.mirror_requests import Mirrors as MirrorsRequest
-from moot_protocol.requests import InitProject, IssueFields, Show, Update, WorkspaceInfo
-from moot_protocol.spool import FOLDER as SPOOL
-from moot_protocol.spool import FORMAT, TOKEN_FILE, Token, encode_token
+from moot_protocol.requests.issues import InitProject, IssueFields, Show, Update, WorkspaceInfo
+from moot_protocol.requests.machine import Status
+from moot_protocol.requests.mirrors import MirrorOff, MirrorOn, MirrorResume, MirrorSync, WorkspaceMoved
+from moot_protocol.requests.mirrors import Mirrors as MirrorsRequest
+from moot_protocol.spool.files import FOLDER as SPOOL
+from moot_protocol.spool.files import FORMAT, TOKEN_FILE, Token, encode_token
 from moot_testkit.control import PATIENCE
 from moot_testkit.mirroring import FILE, FOLDER, NEW, content, line, name
 from moot_testkit.town import PROJECT, Api, make_api

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from moot_protocol.mirror_requests import MirrorOn
-from moot_protocol.project_folder import WORKSPACE_FILE
-from moot_protocol.spool import FOLDER, FORMAT, TOKEN_FILE, Token, encode_token
+from moot_protocol.requests.mirrors import MirrorOn
+from moot_protocol.spool.files import FOLDER, FORMAT, TOKEN_FILE, Token, encode_token
+from moot_protocol.spool.project_folder import WORKSPACE_FILE
 from mootd.edges.memory_files import MemoryFile
-from mootd.engine.mirrors import MirrorRow
+from mootd.engine.machine.mirrors import MirrorRow
 from mootd.mirror.moving import holds, holds_spool, is_gone, is_left, predecessor
 
 PLANE = b"p" * 16

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from moot_protocol.access_requests import CheckAccess, ImportAccess, ShowAccess, ValidateAccess
-from moot_protocol.audit_requests import ListAudit
 from moot_protocol.errors import Code
+from moot_protocol.requests.access import CheckAccess, ImportAccess, ShowAccess, ValidateAccess
+from moot_protocol.requests.audit import ListAudit
 from moot_testkit.town import Api, make_api
 
 YAML = 'users:\n  - name: alice\n    role: user\n    uid: 7\n    permissions: ["rig:read", "polecat:*"]\n'

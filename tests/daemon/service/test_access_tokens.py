@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from moot_protocol.access_requests import CreateToken, ListTokens, RevokeToken
-from moot_protocol.access_tokens import token_id
-from moot_protocol.audit_requests import ListAudit
+from moot_protocol.access.tokens import token_id
 from moot_protocol.errors import Code
-from moot_protocol.machine_requests import Rebuild
+from moot_protocol.requests.access import CreateToken, ListTokens, RevokeToken
+from moot_protocol.requests.audit import ListAudit
+from moot_protocol.requests.machine import Rebuild
 from moot_testkit.town import Api, make_api
-from mootd.engine.access_tokens import Flaw, Token
+from mootd.engine.machine.access_tokens import Flaw, Token
 from mootd.service.access_tokens import Tokens
 from mootd.store.port import Table
 

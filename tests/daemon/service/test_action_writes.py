@@ -1,8 +1,8 @@
 """Further requests that change issues are carried out where their issue is, once for a key, and on trial."""
 
-from moot_protocol.action_requests import ACTION_REQUESTS, SetState
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import Children, Create, IssueFields
+from moot_protocol.requests.actions import ACTION_REQUESTS, SetState
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.issues import Children, Create, IssueFields
 from moot_testkit.planes import TEAM, TEAM_PROJECT, create_on, plane_holding, two_planes
 from moot_testkit.town import make_api
 from mootd.service.action_writes import ACTION_WRITES, PLANELESS_WRITES

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.audit_requests import ListAudit, VerifyAudit
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import AUDIT_GATHERED
+from moot_protocol.requests.audit import ListAudit, VerifyAudit
 from moot_protocol.times import format_ms
 from moot_testkit.town import Api, make_api
 from mootd.engine.audit import Entry, note

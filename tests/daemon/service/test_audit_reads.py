@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.audit_requests import ExportAudit, ListAudit, VerifyAudit
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import CreatePlane
-from moot_protocol.requests import Create, Delete, IssueFields
+from moot_protocol.requests.audit import ExportAudit, ListAudit, VerifyAudit
+from moot_protocol.requests.exchange import CreatePlane
+from moot_protocol.requests.issues import Create, Delete, IssueFields
 from moot_testkit.town import PROJECT, Api, make_api
 from mootd.engine import audit
 from mootd.store.port import Table

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.audit_requests import ListAudit
 from moot_protocol.errors import RefusedError
-from moot_protocol.exchange_requests import AddRemote, CreatePlane, Invite, RemoveRemote
-from moot_protocol.membership_requests import CreateTown, RotatePlaneKey, RotateTownKey
-from moot_protocol.methods import REQUESTS
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import Create, Delete, InitTown, IssueFields, Script, Undelete
+from moot_protocol.requests.audit import ListAudit
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.exchange import AddRemote, CreatePlane, Invite, RemoveRemote
+from moot_protocol.requests.issues import Create, Delete, InitTown, IssueFields, Script, Undelete
+from moot_protocol.requests.membership import CreateTown, RotatePlaneKey, RotateTownKey
+from moot_protocol.requests.methods import REQUESTS
 from moot_testkit.carrying import newcomer
 from moot_testkit.engine import Desk
 from moot_testkit.town import PROJECT, Api, make_api

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.access_table import PERMISSIONS
+from moot_protocol.access.table import PERMISSIONS
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError
-from moot_protocol.machine_requests import Backup, CheckBackup
-from moot_protocol.requests import Create, InitProject, IssueFields
+from moot_protocol.requests.issues import Create, InitProject, IssueFields
+from moot_protocol.requests.machine import Backup, CheckBackup
 from moot_testkit.refusals import refusal
 from moot_testkit.town import PROJECT, START_MS, make_api
 from mootd.edges import backup_folder
@@ -21,12 +21,12 @@ from mootd.edges.clock import ManualClock
 from mootd.edges.entropy import SeededEntropy
 from mootd.edges.keys import FileKeyStore
 from mootd.edges.paths import Places
-from mootd.engine import layout
-from mootd.engine.home import is_of_backup
-from mootd.engine.membership import found_town
+from mootd.engine.machine.home import is_of_backup
+from mootd.engine.membership.charter_writing import found_town
+from mootd.engine.recovery.salvaging import salvage
 from mootd.engine.replica import Replica
-from mootd.engine.salvaging import salvage
 from mootd.engine.state import REPLICA_KEY
+from mootd.engine.stored import layout
 from mootd.service.backups import PATIENCE_MS, Backups
 from mootd.service.own_machine import Machine
 from mootd.service.writes import carry_out

@@ -2,14 +2,14 @@
 
 import pytest
 
-from moot_protocol.claim_requests import ClaimPeers, Handoffs, WriteHandoff
-from moot_protocol.frontier import Form, FrontierBody, summary
+from moot_protocol.exchange.frontier import Form, FrontierBody, summary
 from moot_protocol.ids import key_text
-from moot_protocol.machine_requests import Events
-from moot_protocol.memory_requests import Prime
-from moot_protocol.requests import InitProject, Update, WorkspaceInfo
+from moot_protocol.requests.claims import ClaimPeers, Handoffs, WriteHandoff
+from moot_protocol.requests.issues import InitProject, Update, WorkspaceInfo
+from moot_protocol.requests.machine import Events
+from moot_protocol.requests.memories import Prime
 from moot_testkit.engine import PROJECT, Desk, exchange, town_of
-from mootd.engine.members import note_seen
+from mootd.engine.machine.members import note_seen
 from mootd.engine.unit import Unit
 from mootd.service.claim_reads import LIVE_MS, _frontier
 from mootd.service.snapshot import Snapshot

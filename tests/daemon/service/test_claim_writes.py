@@ -1,6 +1,6 @@
 """Every request about claims that writes is carried out in one place."""
 
-from moot_protocol.claim_requests import CLAIM_REQUESTS
+from moot_protocol.requests.claims import CLAIM_REQUESTS
 from mootd.service.claim_writes import CLAIM_WRITES, PLANELESS_CLAIM_WRITES
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 from moot_protocol.clock import due_ms, shown_minute
 from moot_protocol.ids import key_text
-from moot_protocol.machine_requests import Doctor, Status
+from moot_protocol.requests.machine import Doctor, Status
 from moot_testkit.carrying import create, founder, plane_of, send
 from moot_testkit.federating import machine
 from moot_testkit.town import Api, Member
-from mootd.engine.removing import retire
+from mootd.engine.membership.removing import retire
 
 DAYS_MS = 5 * 24 * 3_600_000
 

@@ -7,7 +7,7 @@ import pytest
 
 from moot_protocol.times import format_ms
 from moot_testkit.engine import Desk
-from mootd.engine import layout
+from mootd.engine.stored import layout
 from mootd.engine.unit import Unit
 from mootd.service.damage import Damages, Finding
 from mootd.store.port import Table

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.access_file import read_rules
-from moot_protocol.claim_requests import ClaimReady
+from moot_protocol.access.file import read_rules
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import AUDIT_RESOURCES
-from moot_protocol.memory_requests import Prime
-from moot_protocol.request_base import Request
-from moot_protocol.requests import Close, Create, IssueFields, ListIssues, ResolveIds, Script, Show
-from moot_protocol.transfer_requests import Import
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.claims import ClaimReady
+from moot_protocol.requests.issues import Close, Create, IssueFields, ListIssues, ResolveIds, Script, Show
+from moot_protocol.requests.memories import Prime
+from moot_protocol.requests.transfer import Import
 from mootd.service.deciding import Deciding
 
 RULES = """

@@ -2,7 +2,7 @@
 
 import pytest
 
-from moot_protocol.document_requests import (
+from moot_protocol.requests.documents import (
     DocumentConflicts,
     DocumentHistory,
     Documents,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from moot_protocol.document_requests import DOCUMENT_REQUESTS, NewDocument, PublishDocument, ShowDocument
 from moot_protocol.errors import Code, MootError
-from moot_protocol.request_base import Mutation
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.documents import DOCUMENT_REQUESTS, NewDocument, PublishDocument, ShowDocument
 from moot_testkit.documents import role_text
 from moot_testkit.town import Api, make_api
 from mootd.service.document_reads import DOCUMENT_READS

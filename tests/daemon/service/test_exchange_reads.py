@@ -6,10 +6,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from moot_protocol.acceptance import Reason
 from moot_protocol.clock import shown_minute
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.exchange_requests import (
+from moot_protocol.exchange.frontier import FORMAT, Form, FrontierBody
+from moot_protocol.ids import key_text
+from moot_protocol.limits import OUTBOX_BYTES, OUTBOX_FRAMES
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.exchange import (
     AddRemote,
     CloseInvite,
     CreatePlane,
@@ -21,23 +25,19 @@ from moot_protocol.exchange_requests import (
     SetMode,
     ShowPlane,
 )
-from moot_protocol.frontier import FORMAT, Form, FrontierBody
-from moot_protocol.ids import key_text
-from moot_protocol.kinds import Role
-from moot_protocol.limits import OUTBOX_BYTES, OUTBOX_FRAMES
-from moot_protocol.machine_requests import Doctor, Status
-from moot_protocol.request_base import Request
-from moot_protocol.requests import InitProject
+from moot_protocol.requests.issues import InitProject
+from moot_protocol.requests.machine import Doctor, Status
+from moot_protocol.trust.acceptance import Reason
 from moot_testkit.carrying import invited, joined, newcomer, send
 from moot_testkit.exchange_calls import add_as_of_old
 from moot_testkit.town import PROJECT, START_MS, Api, Member, make_api, make_town
 from mootd.config import OutboxConfig
-from mootd.engine.charters import epochs_of
-from mootd.engine.inviting import close_invite
-from mootd.engine.log_snapshot import LogSnapshot
-from mootd.engine.members import note_in_step, note_seen
-from mootd.engine.outbox import Outbox, OutFrame
-from mootd.engine.reached import note_reached
+from mootd.engine.exchange.outbox import Outbox, OutFrame
+from mootd.engine.machine.members import note_in_step, note_seen
+from mootd.engine.machine.reached import note_reached
+from mootd.engine.membership.charters import epochs_of
+from mootd.engine.membership.inviting import close_invite
+from mootd.engine.stored.log_snapshot import LogSnapshot
 from mootd.exchange.progress import MOST_PROBLEMS, Progress
 from mootd.exchange.steadiness import MANY
 from mootd.remotes import Alarm, Dropped, RefAlarm

@@ -5,9 +5,11 @@ from functools import partial
 import pytest
 from msgspec.structs import replace
 
-from moot_protocol.audit_requests import ListAudit
 from moot_protocol.errors import Code
-from moot_protocol.exchange_requests import (
+from moot_protocol.ids import key_text
+from moot_protocol.limits import TICKET_REMOTES
+from moot_protocol.requests.audit import ListAudit
+from moot_protocol.requests.exchange import (
     AddRemote,
     CloseInvite,
     CreatePlane,
@@ -17,12 +19,10 @@ from moot_protocol.exchange_requests import (
     Remotes,
     SetMode,
 )
-from moot_protocol.ids import key_text
-from moot_protocol.limits import TICKET_REMOTES
-from moot_protocol.membership_requests import RotateTownKey
-from moot_protocol.requests import Create, InitProject, IssueFields
-from moot_protocol.ticket import Remote, RemoteKind, decode_ticket, encode_ticket
+from moot_protocol.requests.issues import Create, InitProject, IssueFields
+from moot_protocol.requests.membership import RotateTownKey
 from moot_protocol.time_units import DAY_MS
+from moot_protocol.trust.ticket import Remote, RemoteKind, decode_ticket, encode_ticket
 from moot_testkit.carrying import plane_of, send
 from moot_testkit.exchange_calls import (
     BARE_URL,
@@ -36,7 +36,7 @@ from moot_testkit.exchange_calls import (
 )
 from moot_testkit.refusals import refusal_code
 from moot_testkit.town import PROJECT, START_MS, Api, make_api, make_town
-from mootd.engine import layout
+from mootd.engine.stored import layout
 from mootd.store.port import Table
 
 
@@ -316,7 +316,7 @@ def test_a_ticket_with_an_address_that_is_none_is_refused_as_a_whole(monkeypatch
     ticket = decode_ticket(invite(make_api())["ticket"])
     two = newcomer()
     with monkeypatch.context() as patched:
-        patched.setattr("moot_protocol.ticket.without_credentials", str)
+        patched.setattr("moot_protocol.trust.ticket.without_credentials", str)
         text = encode_ticket(replace(ticket, remotes=(Remote(RemoteKind.GIT, "http://[x/y"),)))
     assert refusal_code(lambda: join(two, text)) is Code.INVALID
     assert not two.member.replica.is_founded

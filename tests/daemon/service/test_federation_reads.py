@@ -2,15 +2,15 @@
 
 import pytest
 
-from moot_protocol.documents import FORMULA
-from moot_protocol.federation_requests import FederationNews, FederationReview, FederationStatus
-from moot_protocol.machine_requests import Events
-from moot_protocol.mail_requests import SendMail
+from moot_protocol.documents.document import FORMULA
+from moot_protocol.requests.federation import FederationNews, FederationReview, FederationStatus
+from moot_protocol.requests.machine import Events
+from moot_protocol.requests.mail import SendMail
 from moot_testkit.documents import SHARED, formula_text, new, share, towns_sharing
 from moot_testkit.engine import Desk
 from moot_testkit.planes import create_on
-from mootd.engine.remotes import add_remote, set_mode
-from mootd.engine.shared_plane import SharedPlane
+from mootd.engine.machine.remotes import add_remote, set_mode
+from mootd.engine.stored.shared_plane import SharedPlane
 
 
 @pytest.fixture

@@ -5,22 +5,22 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.genesis import PlaneKind
-from moot_protocol.kinds import COPY, SHARE, Role
-from moot_protocol.listing import Filter
-from moot_protocol.requests import Delete, InitProject, ListIssues
-from moot_protocol.share_requests import Share, Shares, Unshare
+from moot_protocol.merge.kinds import COPY, SHARE, Role
+from moot_protocol.requests.issues import Delete, InitProject, ListIssues
+from moot_protocol.requests.listing import Filter
+from moot_protocol.requests.shares import Share, Shares, Unshare
+from moot_protocol.trust.genesis import PlaneKind
 from moot_testkit.documents import SHARED, share, towns_sharing
 from moot_testkit.engine import PROJECT, Desk
-from mootd.engine import layout
-from mootd.engine.copies import ACTOR
 from mootd.engine.editor import Editor
-from mootd.engine.membership import adopt_plane, certify, enter_plane
-from mootd.engine.receive import receive
-from mootd.engine.removing import retire
-from mootd.engine.rotating import rotate_town
-from mootd.engine.shares import Entries
+from mootd.engine.exchange.receive import receive
+from mootd.engine.issues.copies import ACTOR
+from mootd.engine.issues.shares import Entries
+from mootd.engine.membership.charter_writing import adopt_plane, certify, enter_plane
+from mootd.engine.membership.removing import retire
+from mootd.engine.membership.rotating import rotate_town
 from mootd.engine.state import TOWN_KEY
+from mootd.engine.stored import layout
 from mootd.service import following
 from mootd.service.following import Following
 from mootd.store.port import Table

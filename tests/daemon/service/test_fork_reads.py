@@ -2,19 +2,19 @@
 
 import pytest
 
-from moot_protocol.charter import Admission, Invite, admission_draft, close_draft, end_draft, invite_draft
-from moot_protocol.charter import End as Pin
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import Role
-from moot_protocol.membership_requests import Forks, SettleFork
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.membership import Forks, SettleFork
+from moot_protocol.trust.charter import Admission, Invite, admission_draft, close_draft, end_draft, invite_draft
+from moot_protocol.trust.charter import End as Pin
 from moot_testkit.carrying import plane_of, send
 from moot_testkit.federating import copy_of, federation, feed, town_key, write, write_ahead
 from moot_testkit.feeds import seed
 from moot_testkit.sim_towns import write_charter
 from moot_testkit.town import Api, Member
-from mootd.engine.recovering import recover
+from mootd.engine.recovery.recovering import recover
 
 KEY = bytes(range(32))
 

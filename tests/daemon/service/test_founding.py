@@ -4,10 +4,10 @@ import pytest
 
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import RefusedError
-from moot_protocol.exchange_requests import CreatePlane, Invite, Join, Planes
-from moot_protocol.machine_requests import Status
-from moot_protocol.membership_requests import InviteTown, OwnTown
-from moot_protocol.requests import InitProject, InitTown
+from moot_protocol.requests.exchange import CreatePlane, Invite, Join, Planes
+from moot_protocol.requests.issues import InitProject, InitTown
+from moot_protocol.requests.machine import Status
+from moot_protocol.requests.membership import InviteTown, OwnTown
 from moot_testkit.town import PROJECT, Api, Member, make_api
 from mootd.edges.recovery import recovery_seed
 from mootd.service.founding import found

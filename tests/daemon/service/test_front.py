@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 
 from moot_protocol.errors import MootError, RefusedError
-from moot_protocol.machine_requests import Ping, Status
-from moot_protocol.request_base import Request
-from moot_protocol.requests import Ready, Show
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.issues import Ready, Show
+from moot_protocol.requests.machine import Ping, Status
 from mootd.engine.patience import patient
 from mootd.service.front import Front
 from mootd.service.quick_reads import QuickReads

@@ -10,16 +10,13 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.access import Asker
-from moot_protocol.audit_requests import ListAudit
-from moot_protocol.claim_requests import ClaimReady
+from moot_protocol.access.rules import Asker
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import ACCESS_TOKEN_USE_MS
-from moot_protocol.listing import Filter, Page
-from moot_protocol.machine_requests import Events, Ping
-from moot_protocol.memory_requests import Memories
-from moot_protocol.request_base import Request
-from moot_protocol.requests import (
+from moot_protocol.requests.audit import ListAudit
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.claims import ClaimReady
+from moot_protocol.requests.issues import (
     AddEdge,
     Close,
     Count,
@@ -35,10 +32,13 @@ from moot_protocol.requests import (
     Stats,
     Update,
 )
-from moot_protocol.transfer_requests import Export
+from moot_protocol.requests.listing import Filter, Page
+from moot_protocol.requests.machine import Events, Ping
+from moot_protocol.requests.memories import Memories
+from moot_protocol.requests.transfer import Export
 from moot_testkit.doors import ALICE, BOB, OWNER, RULES, STRANGER, Door, make_door
 from moot_testkit.town import PROJECT
-from mootd.engine.access_tokens import create_token, revoke_token
+from mootd.engine.machine.access_tokens import create_token, revoke_token
 from mootd.engine.unit import Unit
 from mootd.service.access_tokens import Tokens
 from mootd.service.gate import Gate

@@ -5,18 +5,28 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.access import Asker
-from moot_protocol.action_requests import Rename
-from moot_protocol.beads_pairs import LinePair
+from moot_protocol.access.rules import Asker
+from moot_protocol.beads.pairs import LinePair
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.gate_requests import CreateGate, SetAwaited
 from moot_protocol.ids import key_text
-from moot_protocol.lease_requests import Rebalance
-from moot_protocol.mail_requests import SendMail
-from moot_protocol.membership_requests import CreateTown, RemoveTown, RetireReplica, SettleFork
-from moot_protocol.request_base import Request
-from moot_protocol.requests import AddEdge, Close, Create, Edge, InitProject, IssueFields, Script, Show, WorkspaceInfo
-from moot_protocol.transfer_requests import Import, ImportEdits
+from moot_protocol.requests.actions import Rename
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.gates import CreateGate, SetAwaited
+from moot_protocol.requests.issues import (
+    AddEdge,
+    Close,
+    Create,
+    Edge,
+    InitProject,
+    IssueFields,
+    Script,
+    Show,
+    WorkspaceInfo,
+)
+from moot_protocol.requests.leases import Rebalance
+from moot_protocol.requests.mail import SendMail
+from moot_protocol.requests.membership import CreateTown, RemoveTown, RetireReplica, SettleFork
+from moot_protocol.requests.transfer import Import, ImportEdits
 from moot_testkit.doors import ALICE, BOB, RULES, Door, make_door
 from moot_testkit.town import PROJECT
 

@@ -1,6 +1,6 @@
 """Every request about gates that writes is carried out in one place."""
 
-from moot_protocol.gate_requests import GATE_REQUESTS
+from moot_protocol.requests.gates import GATE_REQUESTS
 from mootd.service.gate_writes import GATE_WRITES, PLANELESS_GATE_WRITES
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.exchange_requests import CloseInvite, Invite
-from moot_protocol.machine_requests import Doctor, Status
+from moot_protocol.requests.exchange import CloseInvite, Invite
+from moot_protocol.requests.machine import Doctor, Status
 from moot_testkit.federating import machine
 from moot_testkit.town import START_MS, Api, make_api
 

@@ -7,9 +7,9 @@ import pytest
 
 from moot_protocol.clock import from_ms
 from moot_protocol.errors import Code
-from moot_protocol.event import Draft, Write
-from moot_protocol.kinds import Role
-from moot_protocol.machine_requests import Status
+from moot_protocol.log.event import Draft, Write
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.machine import Status
 from moot_testkit.carrying import founder, joined, newcomer, plane_of
 from moot_testkit.engine import Desk
 from moot_testkit.federating import (
@@ -26,10 +26,10 @@ from moot_testkit.federating import (
 from moot_testkit.feeds import FeedWriter, Guest, Town, dot_of, note
 from moot_testkit.refusals import refusal_code
 from moot_testkit.town import Api, Member, make_town
-from mootd.engine.inviting import close_invite
-from mootd.engine.membership import end_replica
-from mootd.engine.removing import retire
-from mootd.engine.salvaging import salvage
+from mootd.engine.membership.charter_writing import end_replica
+from mootd.engine.membership.inviting import close_invite
+from mootd.engine.membership.removing import retire
+from mootd.engine.recovery.salvaging import salvage
 from mootd.engine.unit import Unit
 from mootd.engine.versions import tell_version
 from mootd.service.lapses import NAMED, lapse_alarms

@@ -1,6 +1,6 @@
 """Requests about leases that only read, and what a machine is told that lost one."""
 
-from moot_protocol.lease_requests import AcquireLease, Leases, PromoteTown
+from moot_protocol.requests.leases import AcquireLease, Leases, PromoteTown
 from moot_testkit.engine import Desk, exchange, town_of
 from mootd.service.lease_reads import lease_alarms
 from mootd.service.snapshot import Snapshot

@@ -2,12 +2,12 @@
 
 import pytest
 
-from moot_protocol.audit_requests import ListAudit
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_text
-from moot_protocol.lease_requests import AcquireLease, Leases, PromoteTown, ReleaseLease, RenewLease
 from moot_protocol.limits import LEASE_MS
-from moot_protocol.membership_requests import RotateTownKey
+from moot_protocol.requests.audit import ListAudit
+from moot_protocol.requests.leases import AcquireLease, Leases, PromoteTown, ReleaseLease, RenewLease
+from moot_protocol.requests.membership import RotateTownKey
 from moot_testkit.engine import Desk, exchange, town_of
 from moot_testkit.town import make_api
 

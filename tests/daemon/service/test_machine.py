@@ -10,13 +10,13 @@ from msgspec.structs import replace
 from moot_protocol.checks import checked
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import RefusedError
-from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import Role
 from moot_protocol.limits import MIB
-from moot_protocol.machine_requests import Doctor, Ping, Status, Stop
-from moot_protocol.membership_requests import CreateTown, Recover, Salvage
-from moot_protocol.requests import Create, Delete, InitProject, IssueFields, ListIssues, Script, Update
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.issues import Create, Delete, InitProject, IssueFields, ListIssues, Script, Update
+from moot_protocol.requests.machine import Doctor, Ping, Status, Stop
+from moot_protocol.requests.membership import CreateTown, Recover, Salvage
+from moot_protocol.trust.genesis import PlaneKind
 from moot_testkit.carrying import founder, joined, newcomer, plane_of
 from moot_testkit.federating import (
     bring,
@@ -37,15 +37,15 @@ from mootd.edges.clock import ManualClock
 from mootd.edges.entropy import SeededEntropy
 from mootd.edges.installed import Installed
 from mootd.edges.paths import Places
-from mootd.engine import layout
-from mootd.engine.home import OF_BACKUP
-from mootd.engine.membership import adopt_plane, found_plane
-from mootd.engine.removing import remove_town, retire
-from mootd.engine.rotating import new_key
-from mootd.engine.salvaging import salvage
+from mootd.engine.machine.home import OF_BACKUP
+from mootd.engine.machine.workspaces import init_project
+from mootd.engine.membership.charter_writing import adopt_plane, found_plane
+from mootd.engine.membership.removing import remove_town, retire
+from mootd.engine.membership.rotating import new_key
+from mootd.engine.recovery.salvaging import salvage
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
+from mootd.engine.stored import layout
 from mootd.engine.unit import Unit
-from mootd.engine.workspaces import init_project
 from mootd.service.machine import _is_in_force
 from mootd.service.own_machine import Machine
 from mootd.store.port import Table

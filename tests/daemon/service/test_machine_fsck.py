@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code, MootError
-from moot_protocol.machine_requests import Fsck
-from moot_protocol.requests import Script
+from moot_protocol.requests.issues import Script
+from moot_protocol.requests.machine import Fsck
 from moot_testkit.town import PROJECT, Api, make_api
-from mootd.engine import fsck, layout
+from mootd.engine.checking import fsck
+from mootd.engine.stored import layout
 from mootd.store.port import Table
 
 

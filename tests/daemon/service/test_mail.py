@@ -5,16 +5,16 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code
-from moot_protocol.machine_requests import Events
-from moot_protocol.mail_requests import Mail, Nudge, NudgesTold, ReadMail, SendMail
-from moot_protocol.memory_requests import Prime
-from moot_protocol.request_base import Request
-from moot_protocol.requests import InitProject, WorkspaceInfo
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.issues import InitProject, WorkspaceInfo
+from moot_protocol.requests.machine import Events
+from moot_protocol.requests.mail import Mail, Nudge, NudgesTold, ReadMail, SendMail
+from moot_protocol.requests.memories import Prime
 from moot_testkit.documents import share, towns_sharing
 from moot_testkit.engine import PROJECT, Desk
-from mootd.engine.log import PlaneRow
 from mootd.engine.messages import Message, Post, told_here
-from mootd.engine.record import Record
+from mootd.engine.stored.log import PlaneRow
+from mootd.engine.views.record import Record
 from mootd.service import mail
 from mootd.store.port import Reader
 

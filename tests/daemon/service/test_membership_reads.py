@@ -5,15 +5,15 @@ import pytest
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import Role
-from moot_protocol.membership_requests import Members, OwnTown, Replicas, Towns
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.membership import Members, OwnTown, Replicas, Towns
 from moot_testkit.carrying import founder, joined, newcomer, plane_of
 from moot_testkit.federating import bring, federation, machine, machine_ticket, meet, town_key
 from moot_testkit.feeds import seed
 from moot_testkit.town import START_MS, Api, Member
-from mootd.engine.members import note_in_step
-from mootd.engine.recovering import recover
-from mootd.engine.towns import name_town
+from mootd.engine.machine.members import note_in_step
+from mootd.engine.membership.towns import name_town
+from mootd.engine.recovery.recovering import recover
 from mootd.engine.versions import tell_version
 from mootd.version import VERSION
 

@@ -9,10 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import CreatePlane, Invite, Invites, Join, ShowPlane, Sync
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import Role
-from moot_protocol.membership_requests import (
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.exchange import CreatePlane, Invite, Invites, Join, ShowPlane, Sync
+from moot_protocol.requests.membership import (
     CreateTown,
     InviteTown,
     OwnTown,
@@ -24,15 +24,15 @@ from moot_protocol.membership_requests import (
     Salvage,
     Towns,
 )
-from moot_protocol.ticket import TownTicket, decode_ticket
 from moot_protocol.time_units import DAY_MS
+from moot_protocol.trust.ticket import TownTicket, decode_ticket
 from moot_testkit.carrying import founder, newcomer, plane_of, send
 from moot_testkit.federating import bring, copy_of, federation, feed, machine, meet, town_key, towns, write
 from moot_testkit.feeds import note
 from moot_testkit.refusals import refusal, refusal_code
 from moot_testkit.town import Api, Member, make_api
-from mootd.engine import layout
-from mootd.engine.towns import keep_name
+from mootd.engine.membership.towns import keep_name
+from mootd.engine.stored import layout
 from mootd.engine.unit import Unit
 from mootd.exchange.hub import Hub
 from mootd.store.port import Table

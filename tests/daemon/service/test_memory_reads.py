@@ -6,20 +6,20 @@ import pytest
 
 from moot_protocol.clock import from_ms
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.event import Dot, Draft, Write
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import Role
-from moot_protocol.listing import Filter
-from moot_protocol.membership_requests import RotateTownKey
-from moot_protocol.memory_requests import Memories, Prime, Remember, Settings
-from moot_protocol.requests import Create, InitProject, IssueFields, ListIssues, Update
+from moot_protocol.log.event import Dot, Draft, Write
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.issues import Create, InitProject, IssueFields, ListIssues, Update
+from moot_protocol.requests.listing import Filter
+from moot_protocol.requests.membership import RotateTownKey
+from moot_protocol.requests.memories import Memories, Prime, Remember, Settings
 from moot_testkit.carrying import joined, plane_of
 from moot_testkit.engine import PROJECT, Desk
 from moot_testkit.federating import federation, machine, machine_ticket, meet
 from moot_testkit.feeds import FeedWriter, Town, dot_of, seed
 from moot_testkit.town import Api
 from mootd.engine.issues.mutations import UNCHANGED
-from mootd.engine.recovering import recover
+from mootd.engine.recovery.recovering import recover
 
 
 @pytest.fixture

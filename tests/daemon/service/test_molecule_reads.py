@@ -1,8 +1,8 @@
 """A formula can be poured once this town has written or adopted it, and not before."""
 
-from moot_protocol.document_requests import AdoptDocument, NewDocument, ShowDocument
 from moot_protocol.errors import Code
-from moot_protocol.molecule_requests import AdoptedFormula
+from moot_protocol.requests.documents import AdoptDocument, NewDocument, ShowDocument
+from moot_protocol.requests.molecules import AdoptedFormula
 from moot_testkit.documents import SHARED, formula_text, share, towns_sharing
 
 

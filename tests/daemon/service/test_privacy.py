@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.access_table import PERMISSIONS
+from moot_protocol.access.table import PERMISSIONS
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.machine_requests import Doctor, Protect
+from moot_protocol.requests.machine import Doctor, Protect
 from moot_testkit.spooling import SpoolSite
 from moot_testkit.town import Api, make_api
 from mootd.edges.clock import ManualClock
 from mootd.edges.entropy import SeededEntropy
 from mootd.edges.keys import FileKeyStore
 from mootd.edges.paths import Places
-from mootd.engine.membership import found_town
+from mootd.engine.membership.charter_writing import found_town
 from mootd.engine.replica import Replica
 from mootd.engine.state import REPLICA_KEY
 from mootd.service.machine import MACHINE

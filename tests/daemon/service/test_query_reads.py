@@ -2,12 +2,12 @@
 
 import pytest
 
-from moot_protocol.action_requests import ACTION_REQUESTS
 from moot_protocol.errors import Code, MootError
-from moot_protocol.listing import Filter
-from moot_protocol.query_requests import QUERY_REQUESTS, Duplicates, Lint, Query, Similar, Stale
-from moot_protocol.request_base import Mutation, Request
-from moot_protocol.requests import Count, Labels, Stats
+from moot_protocol.requests.actions import ACTION_REQUESTS
+from moot_protocol.requests.base import Mutation, Request
+from moot_protocol.requests.issues import Count, Labels, Stats
+from moot_protocol.requests.listing import Filter
+from moot_protocol.requests.queries import QUERY_REQUESTS, Duplicates, Lint, Query, Similar, Stale
 from moot_testkit.engine import ids_of
 from moot_testkit.planes import TEAM, TEAM_PROJECT, create_on, two_planes
 from mootd.service.query_reads import QUERY_READS

@@ -4,10 +4,8 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.listing import Filter
-from moot_protocol.machine_requests import Events, Rebuild
-from moot_protocol.request_base import Request
-from moot_protocol.requests import (
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.issues import (
     Blocked,
     Create,
     InitProject,
@@ -18,6 +16,8 @@ from moot_protocol.requests import (
     Show,
     WorkspaceInfo,
 )
+from moot_protocol.requests.listing import Filter
+from moot_protocol.requests.machine import Events, Rebuild
 from moot_testkit.town import PROJECT, make_api
 from mootd.service.quick_reads import QUICK_READS, QUICK_ROWS, QuickReads
 

@@ -5,14 +5,10 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.event import Draft, Write
-from moot_protocol.exchange_requests import CheckRemote, Sync
-from moot_protocol.machine_requests import Backup, CheckBackup, Events, Prove, ProveEvent, Rebuild
-from moot_protocol.methods import REQUESTS
-from moot_protocol.mirror_requests import MIRROR_REQUESTS
-from moot_protocol.proof import verify_proof
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import (
+from moot_protocol.log.event import Draft, Write
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.exchange import CheckRemote, Sync
+from moot_protocol.requests.issues import (
     Close,
     Conflicts,
     Create,
@@ -27,6 +23,10 @@ from moot_protocol.requests import (
     Update,
     WorkspaceInfo,
 )
+from moot_protocol.requests.machine import Backup, CheckBackup, Events, Prove, ProveEvent, Rebuild
+from moot_protocol.requests.methods import REQUESTS
+from moot_protocol.requests.mirrors import MIRROR_REQUESTS
+from moot_protocol.trust.proof import verify_proof
 from moot_testkit.engine import Desk
 from moot_testkit.planes import TEAM_PROJECT, create_on, make_twins, two_planes
 from moot_testkit.town import PROJECT, START_MS, Api, make_api, make_town

@@ -5,7 +5,8 @@ from functools import partial
 import pytest
 
 from moot_protocol.errors import Code, MootError
-from moot_protocol.exchange_requests import (
+from moot_protocol.limits import URL_BYTES
+from moot_protocol.requests.exchange import (
     MQTT_VERSIONS,
     AddRemote,
     Invites,
@@ -17,8 +18,7 @@ from moot_protocol.exchange_requests import (
     SetMode,
     ShowPlane,
 )
-from moot_protocol.federation_requests import IsolatePlane
-from moot_protocol.limits import URL_BYTES
+from moot_protocol.requests.federation import IsolatePlane
 from moot_testkit.exchange_calls import (
     BARE_URL,
     OLD_URL,
@@ -33,8 +33,8 @@ from moot_testkit.exchange_calls import (
 from moot_testkit.feeds import seed
 from moot_testkit.refusals import refusal_code
 from moot_testkit.town import START_MS, Api, make_api, make_town
-from mootd.engine import carried
-from mootd.engine.outbox import Outbox, OutFrame
+from mootd.engine.exchange import carried
+from mootd.engine.exchange.outbox import Outbox, OutFrame
 from mootd.store.port import Table
 
 

@@ -9,11 +9,12 @@ from typing import TypeVar
 import msgspec
 import pytest
 
-from moot_protocol.lease_requests import Leases, PromoteTown
 from moot_protocol.limits import LEASE_MS
+from moot_protocol.requests.leases import Leases, PromoteTown
 from moot_testkit.engine import Desk, exchange, town_of
-from mootd.engine import fsck, layout
-from mootd.engine.leases import fenced, view_in
+from mootd.engine.checking import fsck
+from mootd.engine.stored import layout
+from mootd.engine.task_leases import fenced, view_in
 from mootd.engine.unit import Unit
 from mootd.service import scrub
 from mootd.service.damage import Damages, Finding

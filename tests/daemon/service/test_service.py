@@ -14,12 +14,9 @@ import pytest
 
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.exchange_requests import Join, RemoveRemote
-from moot_protocol.genesis import PlaneKind
-from moot_protocol.listing import Filter
-from moot_protocol.machine_requests import Events, Ping
-from moot_protocol.request_base import Request
-from moot_protocol.requests import (
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.exchange import Join, RemoveRemote
+from moot_protocol.requests.issues import (
     Blocked,
     Close,
     Create,
@@ -29,12 +26,15 @@ from moot_protocol.requests import (
     ListIssues,
     Script,
 )
-from moot_protocol.transfer_requests import Import
+from moot_protocol.requests.listing import Filter
+from moot_protocol.requests.machine import Events, Ping
+from moot_protocol.requests.transfer import Import
+from moot_protocol.trust.genesis import PlaneKind
 from moot_testkit.feeds import seed
 from moot_testkit.ledger import PATIENCE_S
 from moot_testkit.town import PROJECT, Member, make_api, make_town
 from mootd.edges.paths import Places
-from mootd.engine.membership import found_plane
+from mootd.engine.membership.charter_writing import found_plane
 from mootd.engine.patience import Waiting
 from mootd.engine.unit import Unit
 from mootd.service.own_machine import Machine

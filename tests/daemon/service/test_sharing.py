@@ -1,12 +1,12 @@
 """What is told of shares."""
 
 from moot_protocol.errors import Code
-from moot_protocol.exchange_requests import CreatePlane
 from moot_protocol.ids import key_text
-from moot_protocol.machine_requests import Doctor, Status
-from moot_protocol.membership_requests import RetireReplica, RotateTownKey
-from moot_protocol.requests import Create, InitProject, IssueFields, Show, Update
-from moot_protocol.share_requests import FollowShare, Share, Shares, Unshare
+from moot_protocol.requests.exchange import CreatePlane
+from moot_protocol.requests.issues import Create, InitProject, IssueFields, Show, Update
+from moot_protocol.requests.machine import Doctor, Status
+from moot_protocol.requests.membership import RetireReplica, RotateTownKey
+from moot_protocol.requests.shares import FollowShare, Share, Shares, Unshare
 from moot_testkit.carrying import joined
 from moot_testkit.documents import SHARED, towns_sharing
 from moot_testkit.engine import PROJECT

@@ -2,15 +2,15 @@
 
 import pytest
 
-from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import CreatePlane, Invite, Join
-from moot_protocol.listing import Filter
-from moot_protocol.machine_requests import Events
-from moot_protocol.memory_requests import Prime, Settings
-from moot_protocol.query_requests import Query
-from moot_protocol.requests import Create, InitProject, IssueFields, ListIssues, Ready
-from moot_protocol.transfer_requests import Export
+from moot_protocol.requests.claims import ClaimReady
+from moot_protocol.requests.exchange import CreatePlane, Invite, Join
+from moot_protocol.requests.issues import Create, InitProject, IssueFields, ListIssues, Ready
+from moot_protocol.requests.listing import Filter
+from moot_protocol.requests.machine import Events
+from moot_protocol.requests.memories import Prime, Settings
+from moot_protocol.requests.queries import Query
+from moot_protocol.requests.transfer import Export
 from moot_testkit.carrying import send
 from moot_testkit.engine import Desk
 from moot_testkit.planes import two_planes

@@ -3,9 +3,9 @@
 import pytest
 
 from moot_protocol.limits import SPOOL_BYTES, SPOOL_FILES
-from moot_protocol.machine_requests import Doctor, Status
-from moot_protocol.requests import InitProject
-from moot_protocol.spool import COMMANDS
+from moot_protocol.requests.issues import InitProject
+from moot_protocol.requests.machine import Doctor, Status
+from moot_protocol.spool.files import COMMANDS
 from moot_testkit.spooling import WORKSPACE, SpoolSite, create
 from moot_testkit.town import PROJECT, make_api
 from mootd.service.spool_reads import spool_alarms, spool_checks, spools

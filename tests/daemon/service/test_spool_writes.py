@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.spool import FOLDER, REFUSED, TOKEN_FILE, decode_token
-from moot_protocol.spool_requests import CloseSpool, OpenSpool
+from moot_protocol.requests.spools import CloseSpool, OpenSpool
+from moot_protocol.spool.files import FOLDER, REFUSED, TOKEN_FILE, decode_token
 from moot_testkit.spooling import WORKSPACE, SpoolSite, create
 from moot_testkit.town import PROJECT
 from mootd.engine.spools import PAIR, open_spools, secret_of

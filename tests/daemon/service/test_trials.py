@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.exchange_requests import AddRemote, CreatePlane, Invite, Join, ShowPlane
-from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import Role
-from moot_protocol.membership_requests import (
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.exchange import AddRemote, CreatePlane, Invite, Join, ShowPlane
+from moot_protocol.requests.issues import InitTown
+from moot_protocol.requests.membership import (
     InviteTown,
     OwnTown,
     RemoveTown,
@@ -16,13 +17,12 @@ from moot_protocol.membership_requests import (
     RotateTownKey,
     Salvage,
 )
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import InitTown
+from moot_protocol.trust.genesis import PlaneKind
 from moot_testkit.carrying import founder, newcomer
 from moot_testkit.federating import federation, town_key
 from moot_testkit.town import Api
 from moot_testkit.trying import kept
-from mootd.engine.membership import adopt_plane
+from mootd.engine.membership.charter_writing import adopt_plane
 from mootd.engine.unit import Unit
 from mootd.service.trials import tried
 

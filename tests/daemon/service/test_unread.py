@@ -2,12 +2,12 @@
 
 import pytest
 
-from moot_protocol.exchange_requests import CreatePlane
-from moot_protocol.kinds import SETTING, SHARE
-from moot_protocol.machine_requests import Doctor
-from moot_protocol.memory_requests import SetSetting
-from moot_protocol.requests import Create, IssueFields
-from moot_protocol.share_requests import Share
+from moot_protocol.merge.kinds import SETTING, SHARE
+from moot_protocol.requests.exchange import CreatePlane
+from moot_protocol.requests.issues import Create, IssueFields
+from moot_protocol.requests.machine import Doctor
+from moot_protocol.requests.memories import SetSetting
+from moot_protocol.requests.shares import Share
 from moot_testkit.town import PROJECT, Api, Member, make_api
 from mootd.engine.editor import Editor
 from mootd.engine.unit import Unit

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code, MootError
-from moot_protocol.machine_requests import Rebuild
-from moot_protocol.requests import Create, IssueFields, ListIssues, Script, Show
+from moot_protocol.requests.issues import Create, IssueFields, ListIssues, Script, Show
+from moot_protocol.requests.machine import Rebuild
 from moot_testkit.town import PROJECT, Api, make_api
-from mootd.engine import layout, rebuild
+from mootd.engine import rebuild
+from mootd.engine.stored import layout
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ from typing import Any, NoReturn
 import pytest
 
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.machine_requests import Doctor, Fsck, Rebuild, Status
-from moot_protocol.requests import Create, IssueFields
+from moot_protocol.requests.issues import Create, IssueFields
+from moot_protocol.requests.machine import Doctor, Fsck, Rebuild, Status
 from moot_protocol.times import format_ms
 from moot_testkit.town import PROJECT, Api, make_api
-from mootd.engine import fsck, layout
+from mootd.engine.checking import fsck
+from mootd.engine.stored import layout
 from mootd.store.port import Table
 
 SOUND = "nothing is known to be damaged"

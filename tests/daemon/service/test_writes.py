@@ -6,10 +6,10 @@ import pytest
 
 from moot_protocol.errors import Code, MootError
 from moot_protocol.limits import IDEMPOTENCY_KEY_BYTES, IDEMPOTENCY_TTL_MS
-from moot_protocol.request_base import Request
-from moot_protocol.requests import AddComment, Close, Create, IssueFields, ListIssues, Reopen, Script, Show
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.issues import AddComment, Close, Create, IssueFields, ListIssues, Reopen, Script, Show
 from moot_testkit.town import PROJECT, Api, make_api
-from mootd.engine import layout
+from mootd.engine.stored import layout
 from mootd.engine.unit import Unit
 from mootd.service.writes import carry_out, once
 from mootd.store.memory_store import CrashError, Faults

@@ -4,12 +4,12 @@ import pytest
 from msgspec.structs import replace
 
 from moot_protocol.limits import ACTOR_BYTES
-from moot_protocol.memory_requests import Remember, SetSetting
-from moot_protocol.requests import AddComment, Close, Create, Edge, InitProject, IssueFields, Ready, Show, Update
-from moot_protocol.snapshot_file import Snapshot
+from moot_protocol.requests.issues import AddComment, Close, Create, Edge, InitProject, IssueFields, Ready, Show, Update
+from moot_protocol.requests.memories import Remember, SetSetting
+from moot_protocol.spool.snapshot_file import Snapshot
 from moot_testkit.spooling import SpoolSite, create
 from moot_testkit.town import PROJECT
-from mootd.engine.rotating import rotate_town
+from mootd.engine.membership.rotating import rotate_town
 from mootd.spool import snapshots
 
 

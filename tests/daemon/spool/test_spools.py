@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from moot_protocol.spool import BELL_FILE, FOLDER, TOKEN_FILE
-from moot_protocol.spool_requests import CloseSpool, OpenSpool
+from moot_protocol.requests.spools import CloseSpool, OpenSpool
+from moot_protocol.spool.files import BELL_FILE, FOLDER, TOKEN_FILE
 from moot_testkit.spooling import WORKSPACE, SpoolSite, create
 from mootd.spool import spools as module
 from mootd.spool.spools import IDLE_MS, Spools

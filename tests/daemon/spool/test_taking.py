@@ -10,14 +10,12 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from moot_protocol.claim_requests import ClaimReady, Heartbeat, Unclaim
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.gate_requests import CreateGate
 from moot_protocol.limits import MIB, SPOOL_ENTRY_MS, SPOOL_REFUSED_FILES
-from moot_protocol.listing import Filter
-from moot_protocol.memory_requests import Memories, Remember
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import (
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.claims import ClaimReady, Heartbeat, Unclaim
+from moot_protocol.requests.gates import CreateGate
+from moot_protocol.requests.issues import (
     AddComment,
     AddEdge,
     Close,
@@ -29,7 +27,9 @@ from moot_protocol.requests import (
     Show,
     Update,
 )
-from moot_protocol.spool import ANSWERS, COMMANDS, REFUSED, command_name, open_answer, seal_command
+from moot_protocol.requests.listing import Filter
+from moot_protocol.requests.memories import Memories, Remember
+from moot_protocol.spool.files import ANSWERS, COMMANDS, REFUSED, command_name, open_answer, seal_command
 from moot_testkit.spooling import SpoolSite, create
 from moot_testkit.town import PROJECT
 from mootd.service.spool_reads import spool_alarms, spools

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.request_base import Mutation, Request
-from moot_protocol.requests import Create
-from moot_protocol.spool import ANSWERS, COMMANDS, open_answer
+from moot_protocol.requests.base import Mutation, Request
+from moot_protocol.requests.issues import Create
+from moot_protocol.spool.files import ANSWERS, COMMANDS, open_answer
 from moot_protocol.time_units import DAY_MS
 from moot_testkit.spooling import SpoolSite, create
 from mootd.edges.spool_folder import SpoolFolder

@@ -3,7 +3,7 @@
 from typing import Any, TypeVar
 
 from moot.mcp.tools import Desk
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
 from moot_testkit.canned_api import NOW_MS, CannedApi
 
 R = TypeVar("R")

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from moot.console.command import Command, Context
 from moot.console.grammar import Grammar, Section
 from moot_protocol.errors import MootError
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
 from moot_testkit.terminal import FACTS, RecordingTerminal
 
 from moot.console.terminal import Facts  # isort: skip

@@ -5,30 +5,30 @@ from functools import partial
 from typing import Any
 
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.frame import open_frame, seal
-from moot_protocol.kinds import Role
+from moot_protocol.exchange.messages import Batches, ForkProof, Message, decode_message
 from moot_protocol.limits import OUTBOX_BYTES, OUTBOX_FRAMES
-from moot_protocol.messages import Batches, ForkProof, Message, decode_message
-from moot_protocol.requests import Create, InitProject, IssueFields
-from moot_protocol.siv import NONCE_BYTES
-from moot_protocol.ticket import Ticket
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.issues import Create, InitProject, IssueFields
+from moot_protocol.sealing.frame import open_frame, seal
+from moot_protocol.sealing.siv import NONCE_BYTES
+from moot_protocol.trust.ticket import Ticket
 from moot_testkit.engine import Desk
 from moot_testkit.feeds import seed
 from moot_testkit.town import PROJECT, START_MS, Member
 from mootd.config import OutboxConfig
 from mootd.edges.entropy import SeededEntropy
-from mootd.engine import carried
-from mootd.engine.exchange import take_in
-from mootd.engine.filling import Portion, portions, queue
-from mootd.engine.inviting import Invited, invite
-from mootd.engine.joining import advance, join, present_epoch
-from mootd.engine.log import PlaneRow
-from mootd.engine.membership import found_town
-from mootd.engine.outbox import Outbox, OutboxReader, OutFrame
-from mootd.engine.plane_keys import PlaneKeys
-from mootd.engine.receive import keep_proof
-from mootd.engine.shared_plane import SharedPlane
-from mootd.engine.stored_log import StoredLog
+from mootd.engine.exchange import carried
+from mootd.engine.exchange.filling import Portion, portions, queue
+from mootd.engine.exchange.outbox import Outbox, OutboxReader, OutFrame
+from mootd.engine.exchange.plane_exchange import take_in
+from mootd.engine.exchange.receive import keep_proof
+from mootd.engine.exchange.stored_log import StoredLog
+from mootd.engine.membership.charter_writing import found_town
+from mootd.engine.membership.inviting import Invited, invite
+from mootd.engine.membership.joining import advance, join, present_epoch
+from mootd.engine.membership.plane_keys import PlaneKeys
+from mootd.engine.stored.log import PlaneRow
+from mootd.engine.stored.shared_plane import SharedPlane
 from mootd.engine.unit import Unit
 from mootd.service.writes import carry_out
 

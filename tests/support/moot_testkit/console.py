@@ -8,8 +8,8 @@ import msgspec
 
 from moot.console import main
 from moot.console.terminal import Facts
-from moot_protocol.request_base import Request
-from moot_protocol.requests import WorkspaceInfo
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.issues import WorkspaceInfo
 from moot_testkit.canned_api import NOW_MS, CannedApi, InTurn
 from moot_testkit.terminal import FACTS, RecordingTerminal
 

@@ -16,10 +16,10 @@ from typing import Any
 import msgspec
 
 from moot.console.terminal import Facts
-from moot_protocol import rpc
-from moot_protocol.effects import LATER
-from moot_protocol.machine_requests import Ping
-from moot_protocol.request_base import Request
+from moot_protocol.control import rpc
+from moot_protocol.control.effects import LATER
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.machine import Ping
 from moot_testkit.terminal import FACTS
 from mootd.control.hosting import HostedTerminal
 from mootd.control.listener import listening

@@ -9,13 +9,10 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from moot_protocol import rpc
-from moot_protocol.batch import ZEROS, decode_batch, decode_events, decode_header, decode_signed, encode_batch
-from moot_protocol.certificate import decode_certificate
 from moot_protocol.codec import decode_value, encode
+from moot_protocol.control import rpc
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
-from moot_protocol.event import Dot, Draft, Write, decode_shaped, decode_skeleton, decode_values
-from moot_protocol.frontier import (
+from moot_protocol.exchange.frontier import (
     Entry,
     Form,
     FrontierBody,
@@ -23,9 +20,7 @@ from moot_protocol.frontier import (
     decode_frontier_message,
     summary,
 )  # fmt: skip
-from moot_protocol.genesis import PlaneKind, decode_genesis
-from moot_protocol.machine_requests import Ping
-from moot_protocol.messages import (
+from moot_protocol.exchange.messages import (
     Place,
     Single,
     Want,
@@ -35,11 +30,16 @@ from moot_protocol.messages import (
     decode_message,
     fork_proof,
 )  # fmt: skip
-from moot_protocol.presence import Presence, build_presence, decode_presence
-from moot_protocol.proof import build_proof, decode_proof, verify_proof
-from moot_protocol.requests import Close, Create, IssueFields
-from moot_protocol.spool import Token, check_command, command_name, decode_token, encode_token, seal_command
-from moot_protocol.ticket import Remote, RemoteKind, Ticket, decode_ticket, encode_ticket
+from moot_protocol.exchange.presence import Presence, build_presence, decode_presence
+from moot_protocol.log.batch import ZEROS, decode_batch, decode_events, decode_header, decode_signed, encode_batch
+from moot_protocol.log.event import Dot, Draft, Write, decode_shaped, decode_skeleton, decode_values
+from moot_protocol.requests.issues import Close, Create, IssueFields
+from moot_protocol.requests.machine import Ping
+from moot_protocol.spool.files import Token, check_command, command_name, decode_token, encode_token, seal_command
+from moot_protocol.trust.certificate import decode_certificate
+from moot_protocol.trust.genesis import PlaneKind, decode_genesis
+from moot_protocol.trust.proof import build_proof, decode_proof, verify_proof
+from moot_protocol.trust.ticket import Remote, RemoteKind, Ticket, decode_ticket, encode_ticket
 from moot_testkit.feeds import Town, note, seed, wire
 from moot_testkit.forging import forged_batch, forged_header, forged_skeleton, forged_values
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from moot_protocol.batch import Batch, decode_batch
-from moot_protocol.charter import Admission, admission_draft
-from moot_protocol.document_requests import (
+from moot_protocol.log.batch import Batch, decode_batch
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.documents import (
     AdoptDocument,
     DocumentConflicts,
     Documents,
@@ -15,16 +15,16 @@ from moot_protocol.document_requests import (
     ResolveDocument,
     ShowDocument,
 )
-from moot_protocol.genesis import PlaneKind
-from moot_protocol.kinds import Role
+from moot_protocol.trust.charter import Admission, admission_draft
+from moot_protocol.trust.genesis import PlaneKind
 from moot_testkit.engine import START_MS, Desk
 from moot_testkit.planes import open_plane
 from mootd.edges.clock import ManualClock
 from mootd.engine.documents import reading
-from mootd.engine.log import LogReader
-from mootd.engine.membership import adopt_plane, begin_charter, certify, enter_plane
-from mootd.engine.receive import receive
+from mootd.engine.exchange.receive import receive
+from mootd.engine.membership.charter_writing import adopt_plane, begin_charter, certify, enter_plane
 from mootd.engine.state import TOWN_KEY
+from mootd.engine.stored.log import LogReader
 from mootd.service.document_reads import documents_in
 from mootd.service.snapshot import Snapshot
 from mootd.store.memory_store import MemoryStore

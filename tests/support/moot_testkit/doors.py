@@ -5,11 +5,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from moot_protocol.access import Asker
-from moot_protocol.audit_requests import ListAudit
+from moot_protocol.access.rules import Asker
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.request_base import Request
-from moot_protocol.requests import Create, IssueFields
+from moot_protocol.requests.audit import ListAudit
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.issues import Create, IssueFields
 from moot_testkit.town import PROJECT, Api, make_api
 from mootd.edges.access_file import AccessFile
 from mootd.engine.unit import Unit

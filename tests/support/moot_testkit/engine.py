@@ -7,29 +7,29 @@ from typing import Any, Self, TypeVar
 import msgspec
 import pytest
 
-from moot_protocol.batch import Batch, decode_batch
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError
-from moot_protocol.genesis import PlaneKind
-from moot_protocol.kinds import ISSUE, Role
-from moot_protocol.listing import IssueDoc
-from moot_protocol.request_base import Mutation, Request
-from moot_protocol.requests import AddEdge, Blocked, Create, Edge, IssueFields, Ready, Show, Update
+from moot_protocol.log.batch import Batch, decode_batch
+from moot_protocol.merge.kinds import ISSUE, Role
+from moot_protocol.requests.base import Mutation, Request
+from moot_protocol.requests.issues import AddEdge, Blocked, Create, Edge, IssueFields, Ready, Show, Update
+from moot_protocol.requests.listing import IssueDoc
+from moot_protocol.trust.genesis import PlaneKind
 from moot_testkit import tables
 from moot_testkit.feeds import Town, seed
 from mootd.edges.clock import ManualClock
 from mootd.edges.entropy import SeededEntropy
 from mootd.edges.keys import MemoryKeyStore
-from mootd.engine import layout
-from mootd.engine.entities import Entities
+from mootd.engine.exchange.receive import Outcome, receive
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.issues.reading import Issues
-from mootd.engine.membership import adopt_plane, certify, enter_plane, found_town
-from mootd.engine.receive import Outcome, receive
-from mootd.engine.record import Record
+from mootd.engine.membership.charter_writing import adopt_plane, certify, enter_plane, found_town
 from mootd.engine.replica import Replica
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
+from mootd.engine.stored import layout
+from mootd.engine.views.entities import Entities
+from mootd.engine.views.record import Record
 from mootd.service.reads import READS
 from mootd.service.snapshot import Snapshot
 from mootd.service.writes import carry_out

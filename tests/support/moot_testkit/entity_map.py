@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from moot_protocol.event import Dot, Write
-from moot_protocol.lineage import Name
-from moot_protocol.register import MISSING, Sibling
+from moot_protocol.log.event import Dot, Write
+from moot_protocol.merge.lineage import Name
+from moot_protocol.merge.register import MISSING, Sibling
 
 LEAF8 = bytes(8)
 

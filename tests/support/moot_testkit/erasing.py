@@ -8,20 +8,20 @@ from collections.abc import Iterable, Mapping
 from random import Random
 from typing import Any, NamedTuple, cast
 
-from moot_protocol.batch import Batch
-from moot_protocol.event import Draft, Event, Write
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import Role
+from moot_protocol.log.batch import Batch
+from moot_protocol.log.event import Draft, Event, Write
+from moot_protocol.merge.kinds import Role
 from moot_testkit.carrying import log_of
 from moot_testkit.engine import Desk
 from moot_testkit.feeds import FeedWriter, Town, note
 from moot_testkit.laws import dump_of, fsck_problems
 from moot_testkit.naive_acceptance import NaiveAcceptance, Way
 from moot_testkit.naive_erasure import Name, Speaker, erased_by, name_of
-from mootd.engine import layout
-from mootd.engine.erased import erased_in
-from mootd.engine.fsck import Problem
+from mootd.engine.checking.fsck import Problem
 from mootd.engine.rebuild import Rebuild
+from mootd.engine.stored import layout
+from mootd.engine.stored.erased import erased_in
 from mootd.store.port import Table
 
 

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from moot_protocol.batch import ZEROS, Batch
-from moot_protocol.charter import End, end_draft
-from moot_protocol.kinds import Role
+from moot_protocol.log.batch import ZEROS, Batch
+from moot_protocol.merge.kinds import Role
+from moot_protocol.trust.charter import End, end_draft
 from moot_testkit.erasing import erasing
 from moot_testkit.feeds import FeedWriter, Guest, Town, dot_of, note
 

@@ -3,12 +3,12 @@
 from typing import Any
 
 from moot_protocol.errors import Code
-from moot_protocol.exchange_requests import AddRemote, Invite, Invites, Join, Planes, Remotes, ShowPlane
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.exchange import AddRemote, Invite, Invites, Join, Planes, Remotes, ShowPlane
 from moot_testkit.refusals import refusal_code
 from moot_testkit.town import Api, Member
-from mootd.engine.outbox import Outbox, OutFrame
-from mootd.engine.remotes import add_remote
+from mootd.engine.exchange.outbox import Outbox, OutFrame
+from mootd.engine.machine.remotes import add_remote
 from mootd.engine.unit import Unit
 
 URL = "https://ada@example.org/town.git"

@@ -12,14 +12,14 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final, TypeVar
 
-from moot_protocol.action_requests import Erase
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.exchange_requests import Sync
-from moot_protocol.frontier import summary
-from moot_protocol.kinds import Role
-from moot_protocol.requests import Create, InitProject, IssueFields
-from moot_protocol.sync import Position
-from moot_protocol.ticket import decode_ticket, encode_ticket
+from moot_protocol.exchange.frontier import summary
+from moot_protocol.exchange.sync import Position
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.actions import Erase
+from moot_protocol.requests.exchange import Sync
+from moot_protocol.requests.issues import Create, InitProject, IssueFields
+from moot_protocol.trust.ticket import decode_ticket, encode_ticket
 from moot_testkit.mqtt_broker import speaks
 from moot_testkit.town import PROJECT, START_MS, Member
 from mootd.edges.clock import ManualClock
@@ -30,15 +30,15 @@ from mootd.edges.memory_remote import MemoryRefRemote, MemoryRefs
 from mootd.edges.mqtt.address import parse_address
 from mootd.edges.mqtt.remote import MqttRemote
 from mootd.edges.mqtt.settings import Options
-from mootd.engine.inviting import invite
-from mootd.engine.joining import join
-from mootd.engine.log import PlaneRow
-from mootd.engine.membership import OPERATIONAL_ONLY, found_town
-from mootd.engine.outbox import Gauge, OutboxReader
-from mootd.engine.remotes import RemoteRow, add_remote, remote_named
+from mootd.engine.exchange.outbox import Gauge, OutboxReader
+from mootd.engine.exchange.stored_log import StoredLog
+from mootd.engine.machine.remotes import RemoteRow, add_remote, remote_named
+from mootd.engine.membership.charter_writing import OPERATIONAL_ONLY, found_town
+from mootd.engine.membership.inviting import invite
+from mootd.engine.membership.joining import join
 from mootd.engine.replica import Replica
-from mootd.engine.shared_plane import SharedPlane
-from mootd.engine.stored_log import StoredLog
+from mootd.engine.stored.log import PlaneRow
+from mootd.engine.stored.shared_plane import SharedPlane
 from mootd.engine.unit import Unit
 from mootd.exchange.git_worker import GitWorker
 from mootd.exchange.hub import Hub, Settings

@@ -4,24 +4,24 @@ import copy
 from collections.abc import Mapping
 from functools import cache
 
-from moot_protocol.charter_reading import Epochs, Invitation
-from moot_protocol.kinds import Role
-from moot_protocol.requests import Create, IssueFields
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.issues import Create, IssueFields
 from moot_protocol.time_units import DAY_MS
-from moot_protocol.towns import TownStanding
+from moot_protocol.trust.charter_reading import Epochs, Invitation
+from moot_protocol.trust.towns import TownStanding
 from moot_testkit.carrying import create, founder, joined, log_of, newcomer, plane_of, send
 from moot_testkit.town import PROJECT, Member
 from mootd.edges.clock import ManualClock
-from mootd.engine.charters import epochs_of, invites_of, towns_of
-from mootd.engine.epochs import begin_epoch
-from mootd.engine.inviting import Invited, close_invite, invite, invite_town
-from mootd.engine.joining import advance
-from mootd.engine.log import FeedRow
-from mootd.engine.log_snapshot import LogSnapshot
-from mootd.engine.plane_keys import PlaneKeys
-from mootd.engine.receive import receive
+from mootd.engine.exchange.receive import receive
+from mootd.engine.membership.charters import epochs_of, invites_of, towns_of
+from mootd.engine.membership.epochs import begin_epoch
+from mootd.engine.membership.inviting import Invited, close_invite, invite, invite_town
+from mootd.engine.membership.joining import advance
+from mootd.engine.membership.plane_keys import PlaneKeys
 from mootd.engine.replica import Replica
 from mootd.engine.state import TOWN_KEY
+from mootd.engine.stored.log import FeedRow
+from mootd.engine.stored.log_snapshot import LogSnapshot
 from mootd.service.writes import carry_out
 from mootd.store.port import Table
 

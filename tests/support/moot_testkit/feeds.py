@@ -9,9 +9,15 @@ from typing import Any
 
 import msgspec
 
-from moot_protocol.batch import ZEROS, Batch, BatchBuilder, encode_batch
-from moot_protocol.certificate import CertificateBody, build_certificate
-from moot_protocol.charter import (
+from moot_protocol.clock import from_ms
+from moot_protocol.crypto import SeedSigner
+from moot_protocol.log.batch import ZEROS, Batch, BatchBuilder, encode_batch
+from moot_protocol.log.event import LEAF_PREFIX_BYTES, Dot, Draft, Event, Write
+from moot_protocol.merge.digest import Digest, place_prefix, place_suffix, term
+from moot_protocol.merge.fold import Placed, fold
+from moot_protocol.merge.kinds import Role
+from moot_protocol.trust.certificate import CertificateBody, build_certificate
+from moot_protocol.trust.charter import (
     Admission,
     End,
     Invite,
@@ -25,13 +31,7 @@ from moot_protocol.charter import (
     genesis_draft,
     invite_draft,
 )
-from moot_protocol.clock import from_ms
-from moot_protocol.crypto import SeedSigner
-from moot_protocol.digest import Digest, place_prefix, place_suffix, term
-from moot_protocol.event import LEAF_PREFIX_BYTES, Dot, Draft, Event, Write
-from moot_protocol.fold import Placed, fold
-from moot_protocol.genesis import PlaneKind, build_genesis, plane_id
-from moot_protocol.kinds import Role
+from moot_protocol.trust.genesis import PlaneKind, build_genesis, plane_id
 
 START_MS = 1_700_000_000_000
 """When all feeds begin, in milliseconds since 1970."""

@@ -6,10 +6,10 @@ from typing import Any
 
 from msgspec.msgpack import Ext
 
-from moot_protocol.batch import ABSENT, ZEROS
 from moot_protocol.codec import encode
 from moot_protocol.crypto import BATCH_DOMAIN, SeedSigner
-from moot_protocol.merkle import root
+from moot_protocol.log.batch import ABSENT, ZEROS
+from moot_protocol.log.merkle import root
 
 PLANE = b"a plane's 16 byt"
 SIGNER = SeedSigner(b"\x07" * 32)

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from moot_protocol.access import Asker
-from moot_protocol.access_tokens import bad_token
+from moot_protocol.access.rules import Asker
+from moot_protocol.access.tokens import bad_token
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
 from mootd.service.gate import Grant
 
 GOOD = "good"

@@ -9,12 +9,12 @@ from typing import Final
 
 import msgspec
 
-from moot_protocol.batch import Batch, Header
-from moot_protocol.branches import BatchRef, Opening, follows, needs_values
-from moot_protocol.charter import OPENS_CHARTER
 from moot_protocol.errors import Code, MalformedError
-from moot_protocol.event import Event
-from moot_protocol.fold import Placed, placed_in
+from moot_protocol.log.batch import Batch, Header
+from moot_protocol.log.event import Event
+from moot_protocol.merge.fold import Placed, placed_in
+from moot_protocol.trust.branches import BatchRef, Opening, follows, needs_values
+from moot_protocol.trust.charter import OPENS_CHARTER
 from moot_testkit.settlement import Settlement
 
 

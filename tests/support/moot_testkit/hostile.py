@@ -8,18 +8,18 @@ from random import Random
 from typing import Any, NamedTuple
 
 from moot_protocol import limits
-from moot_protocol.batch import ZEROS, decode_batch, encode_batch
-from moot_protocol.charter import End
 from moot_protocol.clock import from_ms
 from moot_protocol.codec import encode
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import MalformedError
-from moot_protocol.event import Dot
-from moot_protocol.frontier import FORMAT, Entry, Form, FrontierBody, build_frontier_message, summary
+from moot_protocol.exchange.frontier import FORMAT, Entry, Form, FrontierBody, build_frontier_message, summary
+from moot_protocol.exchange.messages import Place, Single, Want, build_batches, build_fork, build_want, fork_proof
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import ERASE
-from moot_protocol.messages import Place, Single, Want, build_batches, build_fork, build_want, fork_proof
-from moot_protocol.register import MISSING
+from moot_protocol.log.batch import ZEROS, decode_batch, encode_batch
+from moot_protocol.log.event import Dot
+from moot_protocol.merge.kinds import ERASE
+from moot_protocol.merge.register import MISSING
+from moot_protocol.trust.charter import End
 from moot_testkit.feeds import stripped, wire
 from moot_testkit.forging import forged_batch
 from moot_testkit.hostile_erasing import copies, erased_key

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from moot_protocol.batch import Batch
+from moot_protocol.log.batch import Batch
 from moot_testkit.feeds import stripped
 from moot_testkit.knowledge import Knowledge
 from moot_testkit.naive_erasure import name_of

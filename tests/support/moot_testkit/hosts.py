@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from moot_protocol.machine_requests import Status
+from moot_protocol.requests.machine import Status
 from moot_testkit.git_servers import bare, needs, program_path, running, surroundings
 from moot_testkit.machine import BIN, PROJECT, Machine
 from moot_testkit.namespaces import Network, Traffic, network, require_namespaces

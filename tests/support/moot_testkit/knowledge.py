@@ -1,7 +1,7 @@
 """What everybody on a simulated plane may know: all that anyone has signed, and the names of all writes."""
 
-from moot_protocol.batch import Batch
-from moot_protocol.event import Dot
+from moot_protocol.log.batch import Batch
+from moot_protocol.log.event import Dot
 from moot_testkit.naive_erasure import Name, names_of
 
 

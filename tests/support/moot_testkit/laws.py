@@ -6,35 +6,35 @@ from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from moot_protocol import limits
-from moot_protocol.acceptance import Accepted
-from moot_protocol.batch import ZEROS, Batch, decode_batch
-from moot_protocol.branches import follows
 from moot_protocol.clock import is_ahead, to_ms
-from moot_protocol.issue import read_issue
-from moot_protocol.listing import Filter
-from moot_protocol.messages import ForkProof
-from moot_protocol.register import MISSING
-from moot_protocol.requests import Blocked, Conflicts, ListIssues, Ready
+from moot_protocol.exchange.messages import ForkProof
+from moot_protocol.issues.issue import read_issue
+from moot_protocol.log.batch import ZEROS, Batch, decode_batch
+from moot_protocol.merge.register import MISSING
+from moot_protocol.requests.issues import Blocked, Conflicts, ListIssues, Ready
+from moot_protocol.requests.listing import Filter
+from moot_protocol.trust.acceptance import Accepted
+from moot_protocol.trust.branches import follows
 from moot_testkit import model
 from moot_testkit.held import HeldBatches
 from moot_testkit.model import Expected, Issue
 from moot_testkit.naive_acceptance import NaiveAcceptance
 from moot_testkit.town import Member
-from mootd.engine import layout
-from mootd.engine.aside import AsideReader
-from mootd.engine.checking import check_stretch
-from mootd.engine.cut import CutReport, cut_reports
-from mootd.engine.erased import erased_in
-from mootd.engine.fsck import Problem
+from mootd.engine.checking.fsck import Problem
+from mootd.engine.checking.stretches import check_stretch
+from mootd.engine.exchange.cut import CutReport, cut_reports
+from mootd.engine.exchange.stored_log import StoredLog
+from mootd.engine.issues.origins import ORIGIN
 from mootd.engine.issues.reading import Issues
-from mootd.engine.log import LogReader
-from mootd.engine.log_snapshot import LogSnapshot
-from mootd.engine.origins import ORIGIN
 from mootd.engine.rebuild import Rebuild
-from mootd.engine.record import Record, decode_record, is_write, pairs_of
-from mootd.engine.standing import PARKED, REFERENCED, Standing
-from mootd.engine.stored_feeds import StoredFeeds
-from mootd.engine.stored_log import StoredLog
+from mootd.engine.stored import layout
+from mootd.engine.stored.aside import AsideReader
+from mootd.engine.stored.erased import erased_in
+from mootd.engine.stored.feeds import StoredFeeds
+from mootd.engine.stored.log import LogReader
+from mootd.engine.stored.log_snapshot import LogSnapshot
+from mootd.engine.views.record import Record, decode_record, is_write, pairs_of
+from mootd.engine.views.standing import PARKED, REFERENCED, Standing
 from mootd.service.reads import READS
 from mootd.service.snapshot import Snapshot
 from mootd.store.port import Reader, Table

@@ -5,16 +5,16 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import chain
 from typing import Final
 
-from moot_protocol.batch import Batch
-from moot_protocol.event import Event
+from moot_protocol.log.batch import Batch
+from moot_protocol.log.event import Event
 from moot_testkit import laws
 from moot_testkit.laws import Acknowledged, require
 from moot_testkit.model import Expected
 from moot_testkit.naive_erasure import Name, name_of
 from moot_testkit.town import Member
 from moot_testkit.workload import MARK
-from mootd.engine import layout
-from mootd.engine.log import LogReader
+from mootd.engine.stored import layout
+from mootd.engine.stored.log import LogReader
 from mootd.store.port import Table
 
 _MARKED: Final = re.compile(MARK.encode() + rb"[0-9]{6}")

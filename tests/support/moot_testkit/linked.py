@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from moot_protocol.requests import InitProject
-from moot_protocol.share_requests import Share, Shares
+from moot_protocol.requests.issues import InitProject
+from moot_protocol.requests.shares import Share, Shares
 from moot_testkit.documents import SHARED, towns_sharing
 from moot_testkit.engine import PROJECT, Desk
-from mootd.engine.sharing import follow, sources
+from mootd.engine.issues.sharing import follow, sources
 
 HIDDEN = "Zanzibar"
 """A word of the description of the issue at home, which goes nowhere unless a rule says so."""

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from moot.rpc import Client
-from moot_protocol.machine_requests import Ping
-from moot_protocol.requests import InitProject, InitTown
+from moot_protocol.requests.issues import InitProject, InitTown
+from moot_protocol.requests.machine import Ping
 
 BIN = Path(sys.executable).parent
 PROJECT = "demo"

@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from moot_protocol.batch import Batch
-from moot_protocol.charter import Admission, admission_draft, charter_draft
-from moot_protocol.genesis import PlaneKind
-from moot_protocol.kinds import Role
-from moot_protocol.messages import MessageType
+from moot_protocol.exchange.messages import MessageType
+from moot_protocol.log.batch import Batch
+from moot_protocol.merge.kinds import Role
+from moot_protocol.trust.charter import Admission, admission_draft, charter_draft
+from moot_protocol.trust.genesis import PlaneKind
 from moot_testkit import laws, model
 from moot_testkit.feeds import FeedWriter, signer
 from moot_testkit.laws import BrokenLawError
@@ -27,11 +27,11 @@ from moot_testkit.sim_node import Node, World
 from moot_testkit.sim_towns import write_charter
 from moot_testkit.town import PROJECT, Member, make_town
 from moot_testkit.workload import Workload
-from mootd.engine import layout
-from mootd.engine.log import encode_row
-from mootd.engine.membership import adopt_plane, certify, enter_plane
-from mootd.engine.receive import receive, resettle
+from mootd.engine.exchange.receive import receive, resettle
+from mootd.engine.membership.charter_writing import adopt_plane, certify, enter_plane
 from mootd.engine.state import TOWN_KEY
+from mootd.engine.stored import layout
+from mootd.engine.stored.log import encode_row
 from mootd.engine.unit import Unit
 from mootd.service.snapshot import Snapshot
 from mootd.store.port import Table

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from moot_protocol.mirror_merging import Merged, merge
+from moot_protocol.mirrors.merging import Merged, merge
 from moot_testkit.merges import _KNOWN, TOMBSTONE, Case, Outcome, _Check, conflicts_by_line
 
 

@@ -21,12 +21,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-from moot_protocol.beads_pairs import Pairing
-from moot_protocol.machine_requests import Status
-from moot_protocol.request_base import Request
-from moot_protocol.requests import Conflicts
+from moot_protocol.beads.pairs import Pairing
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.issues import Conflicts
+from moot_protocol.requests.machine import Status
+from moot_protocol.requests.transfer import Export, Import, ImportEdits
 from moot_protocol.times import instant_ns
-from moot_protocol.transfer_requests import Export, Import, ImportEdits
 from moot_testkit.town import Api, make_town
 
 R = TypeVar("R")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.kinds import Role
+from moot_protocol.merge.kinds import Role
 from moot_testkit.exchanging import in_place
 from moot_testkit.mqtt_broker import MqttBroker, speaks
 from moot_testkit.town import Api, Member
@@ -20,10 +20,10 @@ from mootd.edges.git.remote import GitRemote
 from mootd.edges.mqtt.address import parse_address
 from mootd.edges.mqtt.remote import MqttRemote
 from mootd.edges.mqtt.settings import Options, Version
-from mootd.engine.inviting import invite
-from mootd.engine.joining import join
-from mootd.engine.membership import OPERATIONAL_ONLY, found_town
-from mootd.engine.remotes import add_remote
+from mootd.engine.machine.remotes import add_remote
+from mootd.engine.membership.charter_writing import OPERATIONAL_ONLY, found_town
+from mootd.engine.membership.inviting import invite
+from mootd.engine.membership.joining import join
 from mootd.exchange.hub import Hub, Settings
 from mootd.exchange.live_worker import LiveWorker
 from mootd.exchange.plane_on_remote import PlaneOnRemote

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.machine_requests import Events
-from moot_protocol.requests import Create, IssueFields, Show, Update
+from moot_protocol.requests.issues import Create, IssueFields, Show, Update
+from moot_protocol.requests.machine import Events
 from moot_testkit.town import PROJECT, Api, make_api
 from mootd.edges.memory_files import MemoryFile
-from mootd.engine.mirrors import MirrorRow, put_mirror, read_mirror
+from mootd.engine.machine.mirrors import MirrorRow, put_mirror, read_mirror
 from mootd.engine.unit import Unit
 from mootd.mirror.intake import NEVER_CUT, Tally, adopt
 from mootd.mirror.keeper import FILE_QUIET_MS, WRITE_QUIET_MS, Keeper

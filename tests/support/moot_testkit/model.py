@@ -8,19 +8,19 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from moot_protocol.acceptance import Accepted, FeedKind
-from moot_protocol.batch import Batch, decode_header
-from moot_protocol.charter import is_void
 from moot_protocol.clock import is_ahead
 from moot_protocol.codec import encode
-from moot_protocol.event import Event
-from moot_protocol.fold import LiveWrite, Placed
-from moot_protocol.frontier import Frontier
-from moot_protocol.issue import Edge, Facts, IssueReading, created_ms, facts, read_issue
-from moot_protocol.issue_document import document
-from moot_protocol.kinds import CERTIFICATE, CHARTER_KINDS, ISSUE, Role
-from moot_protocol.messages import ForkProof
-from moot_protocol.register import MISSING, Sibling
+from moot_protocol.exchange.frontier import Frontier
+from moot_protocol.exchange.messages import ForkProof
+from moot_protocol.issues.issue import Edge, Facts, IssueReading, created_ms, facts, read_issue
+from moot_protocol.issues.issue_document import document
+from moot_protocol.log.batch import Batch, decode_header
+from moot_protocol.log.event import Event
+from moot_protocol.merge.fold import LiveWrite, Placed
+from moot_protocol.merge.kinds import CERTIFICATE, CHARTER_KINDS, ISSUE, Role
+from moot_protocol.merge.register import MISSING, Sibling
+from moot_protocol.trust.acceptance import Accepted, FeedKind
+from moot_protocol.trust.charter import is_void
 from moot_testkit.entity_map import KeyHistory
 from moot_testkit.held import HeldBatches
 from moot_testkit.naive_erasure import Name, Speaker, erased_by, name_of, without_values

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from moot_protocol.batch import ZEROS, Batch
-from moot_protocol.charter import InviteProof, is_proof_of
 from moot_protocol.codec import decode_value
-from moot_protocol.event import Event
-from moot_protocol.genesis import decode_genesis
 from moot_protocol.ids import key_from_text, key_text
+from moot_protocol.log.batch import ZEROS, Batch
+from moot_protocol.log.event import Event
+from moot_protocol.trust.charter import InviteProof, is_proof_of
+from moot_protocol.trust.genesis import decode_genesis
 
 Way = list[Batch]
 """The batches that lead from number 1 to one of them."""

@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from moot_protocol.event import Event
-from moot_protocol.fold import Placed
 from moot_protocol.ids import key_from_text
+from moot_protocol.log.event import Event
+from moot_protocol.merge.fold import Placed
 
 Name = tuple[bytes, int, bytes]
 """An event by its author's key, its number, and the first 8 bytes of its leaf."""

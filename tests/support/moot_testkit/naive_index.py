@@ -3,21 +3,22 @@
 from collections.abc import Iterable
 from typing import Any
 
-from moot_protocol import policies
-from moot_protocol.batch import Batch
 from moot_protocol.clock import to_ms
-from moot_protocol.digest import Digest
-from moot_protocol.fold import LiveWrite, Placed, fold
-from moot_protocol.issue import IssueReading, read_edges, read_issue
-from moot_protocol.issue_document import document
-from moot_protocol.kinds import ISSUE, SET_LIKE, Policy, field_of
+from moot_protocol.issues.issue import IssueReading, read_edges, read_issue
+from moot_protocol.issues.issue_document import document
+from moot_protocol.log.batch import Batch
+from moot_protocol.merge import policies
+from moot_protocol.merge.digest import Digest
+from moot_protocol.merge.fold import LiveWrite, Placed, fold
+from moot_protocol.merge.kinds import ISSUE, SET_LIKE, Policy, field_of
 from moot_protocol.times import instant_ms
 from moot_testkit.engine import Desk
 from moot_testkit.feeds import live_digest
 from moot_testkit.model import is_deletion_disputed
 from moot_testkit.naive import EXCLUDED_TYPES, Naive, NaiveEdge, NaiveIssue
-from mootd.engine import layout, standing
-from mootd.engine.standing import Standing
+from mootd.engine.stored import layout
+from mootd.engine.views import standing
+from mootd.engine.views.standing import Standing
 from mootd.store.port import Table
 
 Live = dict[str, list[LiveWrite]]

@@ -3,15 +3,15 @@
 from typing import Any
 
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.genesis import PlaneKind
-from moot_protocol.listing import IssueDoc
-from moot_protocol.requests import Create, InitProject, IssueFields
+from moot_protocol.requests.issues import Create, InitProject, IssueFields
+from moot_protocol.requests.listing import IssueDoc
+from moot_protocol.trust.genesis import PlaneKind
 from moot_testkit.engine import PROJECT, Desk
 from moot_testkit.feeds import seed
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
-from mootd.engine.membership import adopt_plane, found_plane
-from mootd.engine.workspaces import init_project
+from mootd.engine.machine.workspaces import init_project
+from mootd.engine.membership.charter_writing import adopt_plane, found_plane
 
 TEAM = "team"
 """The name of a desk's second ledger."""

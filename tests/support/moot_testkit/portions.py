@@ -6,17 +6,20 @@ from functools import cache, lru_cache
 from typing import TypeVar
 from unittest.mock import patch
 
-from moot_protocol import batch as batch_codec
 from moot_protocol import crypto
-from mootd.engine import exchange, fsck, log, rebuild
+from moot_protocol.log import batch as batch_codec
+from mootd.engine import rebuild
+from mootd.engine.checking import fsck
+from mootd.engine.exchange import plane_exchange
+from mootd.engine.stored import log
 
 R = TypeVar("R")
 
 PORTION = 8
 """What is done in stretches is done in such small ones that others come in between."""
 _PURE = (
-    (crypto, "is_signed"), (batch_codec, "_outline_of"), (batch_codec, "decode_events"), (exchange, "decode_events"),
-    (log, "decode_header"), (log, "unpack_event"),
+    (crypto, "is_signed"), (batch_codec, "_outline_of"), (batch_codec, "decode_events"),
+    (plane_exchange, "decode_events"), (log, "decode_header"), (log, "unpack_event"),
 )  # fmt: skip
 """What answers the same whenever it is asked, with what nobody can change, and is asked often."""
 
@@ -38,5 +41,5 @@ def small_portions() -> Iterator[None]:
             stack.enter_context(patch.object(module, name, remembered(getattr(module, name))))
         stack.enter_context(patch.object(rebuild, "STRETCH", PORTION))
         stack.enter_context(patch.object(fsck, "STRETCH", PORTION))
-        stack.enter_context(patch.object(exchange, "EVENTS_AT_ONCE", PORTION))
+        stack.enter_context(patch.object(plane_exchange, "EVENTS_AT_ONCE", PORTION))
         yield

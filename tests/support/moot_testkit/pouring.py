@@ -7,9 +7,9 @@ from typing import Any, cast
 from moot.console.command import Command
 from moot.console.commands import bonding, clearing, formulas, molecules
 from moot.console.terminal import Facts
-from moot_protocol.document_requests import NewDocument
-from moot_protocol.request_base import Request
-from moot_protocol.requests import Close, Create, Edge, IssueFields, ListIssues, Ready, Update
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.documents import NewDocument
+from moot_protocol.requests.issues import Close, Create, Edge, IssueFields, ListIssues, Ready, Update
 from moot_testkit.canned_api import CannedApi, Ran, run
 from moot_testkit.terminal import FACTS, RecordingTerminal
 from moot_testkit.town import Api, make_api

@@ -8,9 +8,9 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
 from moot.console.command import Command
-from moot_protocol.exchange_requests import Sync
-from moot_protocol.machine_requests import Backup, Rebuild, Stop
-from moot_protocol.request_base import Mutation, Request
+from moot_protocol.requests.base import Mutation, Request
+from moot_protocol.requests.exchange import Sync
+from moot_protocol.requests.machine import Backup, Rebuild, Stop
 
 WRITES_FILES: Final = "write_file"
 _ACT: Final = frozenset({Stop, Sync, Rebuild, Backup})

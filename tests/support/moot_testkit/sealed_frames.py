@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from moot_protocol.batch import batch_link, decode_batch
-from moot_protocol.messages import Batches
+from moot_protocol.exchange.messages import Batches
+from moot_protocol.log.batch import batch_link, decode_batch
 from moot_testkit.erasing import SECRET
 from moot_testkit.exchanging import Peer
 from mootd.edges.memory_remote import MemoryRefRemote, MemoryRefs
-from mootd.engine.outbox import OutboxReader
+from mootd.engine.exchange.outbox import OutboxReader
 from mootd.exchange.plane_on_remote import PlaneOnRemote
 
 

@@ -7,13 +7,13 @@ at roles once for a whole event, or when a document is read. What it keeps and s
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from moot_protocol import kinds
-from moot_protocol.acceptance import Accepted, FeedKind, settle_author
-from moot_protocol.branches import Feeds
-from moot_protocol.genesis import Genesis
-from moot_protocol.kinds import Role
-from moot_protocol.levels import Readings, read_towns
-from moot_protocol.towns import TownStanding
+from moot_protocol.merge import kinds
+from moot_protocol.merge.kinds import Role
+from moot_protocol.trust.acceptance import Accepted, FeedKind, settle_author
+from moot_protocol.trust.branches import Feeds
+from moot_protocol.trust.genesis import Genesis
+from moot_protocol.trust.levels import Readings, read_towns
+from moot_protocol.trust.towns import TownStanding
 
 
 class Settlement(NamedTuple):

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
-from moot_protocol.acceptance import Accepted
-from moot_protocol.batch import Batch
-from moot_protocol.frontier import Entry, Frontier
+from moot_protocol.exchange.frontier import Entry, Frontier
+from moot_protocol.log.batch import Batch
+from moot_protocol.trust.acceptance import Accepted
 from moot_testkit.feeds import FeedWriter, Town, note
 from moot_testkit.held import HeldBatches
 from moot_testkit.settlement import settle

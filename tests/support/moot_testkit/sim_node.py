@@ -6,18 +6,18 @@ from hashlib import sha256
 from typing import Any
 
 from moot_protocol.errors import STORE_CODES, Code, MalformedError, MootError, RefusedError
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import AddComment, Create
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.issues import AddComment, Create
 from moot_testkit import laws
 from moot_testkit.knowledge import Knowledge
 from moot_testkit.laws import Acknowledged, require
 from moot_testkit.town import PROJECT, Member
-from mootd.engine.exchange import Outgoing
+from mootd.engine.exchange.plane_exchange import Outgoing
+from mootd.engine.exchange.receive import release_parked
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
-from mootd.engine.log import LogReader
 from mootd.engine.rebuild import Rebuild
-from mootd.engine.receive import release_parked
+from mootd.engine.stored.log import LogReader
 from mootd.engine.unit import Unit
 from mootd.service.writes import carry_out, is_atomic, once
 from mootd.store.memory_store import CrashError, Faults

@@ -4,9 +4,13 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from random import Random
 
-from moot_protocol.batch import ZEROS, Batch
-from moot_protocol.certificate import FORMAT, CertificateBody, build_certificate
-from moot_protocol.charter import (
+from moot_protocol.crypto import SeedSigner, Signer
+from moot_protocol.ids import key_from_text, key_text
+from moot_protocol.log.batch import ZEROS, Batch
+from moot_protocol.log.event import LEAF_PREFIX_BYTES, Dot, Draft
+from moot_protocol.merge.kinds import CERTIFICATE, CHARTER, END, Role
+from moot_protocol.trust.certificate import FORMAT, CertificateBody, build_certificate
+from moot_protocol.trust.charter import (
     Admission,
     End,
     Invite,
@@ -17,20 +21,16 @@ from moot_protocol.charter import (
     end_of,
     invite_draft,
 )
-from moot_protocol.crypto import SeedSigner, Signer
-from moot_protocol.event import LEAF_PREFIX_BYTES, Dot, Draft
-from moot_protocol.genesis import PlaneKind
-from moot_protocol.ids import key_from_text, key_text
-from moot_protocol.kinds import CERTIFICATE, CHARTER, END, Role
+from moot_protocol.trust.genesis import PlaneKind
 from moot_testkit.hostile import Branch, Hostile
 from moot_testkit.town import Member, make_town
 from mootd.edges.entropy import SeededEntropy
-from mootd.engine.charters import charter_events
-from mootd.engine.log import FeedRow, PlaneRow
-from mootd.engine.membership import adopt_plane, certify, enter_plane
-from mootd.engine.receive import receive, resettle
+from mootd.engine.exchange.receive import receive, resettle
+from mootd.engine.membership.charter_writing import adopt_plane, certify, enter_plane
+from mootd.engine.membership.charters import charter_events
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
-from mootd.engine.stored_feeds import StoredFeeds
+from mootd.engine.stored.feeds import StoredFeeds
+from mootd.engine.stored.log import FeedRow, PlaneRow
 from mootd.engine.unit import Unit
 
 _ROLES = (Role.ADMIN, Role.ADMIN, Role.ADMIN, Role.WRITER, Role.READER)

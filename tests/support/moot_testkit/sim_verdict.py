@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 
-from moot_protocol.acceptance import FeedKind
-from moot_protocol.batch import ZEROS, Batch
+from moot_protocol.log.batch import ZEROS, Batch
+from moot_protocol.trust.acceptance import FeedKind
 from moot_testkit import laws, laws_of_erasure, model
 from moot_testkit.held import HeldBatches
 from moot_testkit.hostile import Hostile

@@ -9,15 +9,15 @@ from hashlib import sha256
 from random import Random
 from typing import Any, TypeVar
 
-from moot_protocol.batch import ZEROS
-from moot_protocol.certificate import FORMAT, CertificateBody, build_certificate
-from moot_protocol.charter import End, end_draft
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import RefusedError
+from moot_protocol.exchange.messages import Single
+from moot_protocol.exchange.sync import FIRST_REST
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import CERTIFICATE, Role
-from moot_protocol.messages import Single
-from moot_protocol.sync import FIRST_REST
+from moot_protocol.log.batch import ZEROS
+from moot_protocol.merge.kinds import CERTIFICATE, Role
+from moot_protocol.trust.certificate import FORMAT, CertificateBody, build_certificate
+from moot_protocol.trust.charter import End, end_draft
 from moot_testkit import laws, model
 from moot_testkit.hostile import Branch, Hostile
 from moot_testkit.laws import BrokenLawError, require
@@ -29,12 +29,12 @@ from moot_testkit.sim_towns import Keeper, hostile_town, make_towns
 from moot_testkit.sim_verdict import check_run
 from moot_testkit.town import PROJECT, START_MS
 from moot_testkit.workload import Workload
-from mootd.engine.exchange import Outgoing
+from mootd.engine.exchange.plane_exchange import Outgoing
+from mootd.engine.exchange.receive import resettle
 from mootd.engine.issues.reading import Issues
-from mootd.engine.membership import end_replica
-from mootd.engine.receive import resettle
+from mootd.engine.membership.charter_writing import end_replica
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
-from mootd.engine.stored_feeds import StoredFeeds
+from mootd.engine.stored.feeds import StoredFeeds
 from mootd.engine.unit import Unit
 from mootd.service.snapshot import Snapshot
 from mootd.store.memory_store import CrashError

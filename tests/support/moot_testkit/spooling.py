@@ -8,11 +8,11 @@ from typing import Any
 from moot.spool_api import SpoolApi
 from moot.spool_files import SpoolFiles
 from moot_protocol.errors import RefusedError
-from moot_protocol.request_base import Mutation, Request
-from moot_protocol.requests import Create, InitProject, IssueFields, ListIssues
-from moot_protocol.snapshot_file import seal_snapshot
-from moot_protocol.spool import COMMANDS, FOLDER, REFUSED, SNAPSHOT_FILE, Outcome, command_name, seal_command
-from moot_protocol.spool_requests import OpenSpool
+from moot_protocol.requests.base import Mutation, Request
+from moot_protocol.requests.issues import Create, InitProject, IssueFields, ListIssues
+from moot_protocol.requests.spools import OpenSpool
+from moot_protocol.spool.files import COMMANDS, FOLDER, REFUSED, SNAPSHOT_FILE, Outcome, command_name, seal_command
+from moot_protocol.spool.snapshot_file import seal_snapshot
 from moot_testkit.town import PROJECT, Api, make_api
 from mootd.edges.entropy import SeededEntropy
 from mootd.edges.spool_folder import opened_spool

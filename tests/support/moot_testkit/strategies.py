@@ -5,11 +5,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from moot_protocol.batch import ZEROS, Batch, BatchBuilder
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.event import Dot, Draft, Write
-from moot_protocol.kinds import KINDS
 from moot_protocol.limits import SALT_BYTES
+from moot_protocol.log.batch import ZEROS, Batch, BatchBuilder
+from moot_protocol.log.event import Dot, Draft, Write
+from moot_protocol.merge.kinds import KINDS
 
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
 

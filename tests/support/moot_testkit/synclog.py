@@ -4,10 +4,10 @@ import sys
 from collections.abc import Sequence
 from hashlib import sha256
 
-from moot_protocol.batch import ZEROS, Batch, Link, decode_batch, decode_header
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.messages import ForkProof, Place, Single, fork_proof
-from moot_protocol.sync import DigestAlarm, Effect, ForkSeen, InStep, Position, Send, Session, Store
+from moot_protocol.exchange.messages import ForkProof, Place, Single, fork_proof
+from moot_protocol.exchange.sync import DigestAlarm, Effect, ForkSeen, InStep, Position, Send, Session, Store
+from moot_protocol.log.batch import ZEROS, Batch, Link, decode_batch, decode_header
 from moot_testkit.feeds import live_digest, wire
 from moot_testkit.held import HeldBatches
 from moot_testkit.settlement import Settlement, settle

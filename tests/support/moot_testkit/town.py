@@ -7,25 +7,25 @@ from pathlib import Path
 from threading import Lock, get_ident
 from typing import Any, TypeVar, cast
 
-from moot_protocol.batch import Batch, decode_batch
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code
-from moot_protocol.genesis import PlaneKind
-from moot_protocol.kinds import Role
-from moot_protocol.request_base import Request
-from moot_protocol.requests import InitProject
+from moot_protocol.log.batch import Batch, decode_batch
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.issues import InitProject
+from moot_protocol.trust.genesis import PlaneKind
 from moot_testkit.refusals import refusal_code
 from mootd.edges.clock import ManualClock
 from mootd.edges.entropy import SeededEntropy
 from mootd.edges.keys import MemoryKeyStore
 from mootd.edges.paths import Places
-from mootd.engine.exchange import Exchange
-from mootd.engine.log import LogReader, PlaneRow
-from mootd.engine.membership import adopt_plane, certify, enter_plane, found_town
-from mootd.engine.receive import Outcome, receive
+from mootd.engine.exchange.plane_exchange import Exchange
+from mootd.engine.exchange.receive import Outcome, receive
+from mootd.engine.membership.charter_writing import adopt_plane, certify, enter_plane, found_town
 from mootd.engine.replica import Replica
-from mootd.engine.shared_plane import SharedPlane
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
+from mootd.engine.stored.log import LogReader, PlaneRow
+from mootd.engine.stored.shared_plane import SharedPlane
 from mootd.engine.unit import Unit
 from mootd.service.own_machine import Machine
 from mootd.service.service import Service

@@ -1,8 +1,8 @@
 """Planes of several towns for tests by example: whoever is let in has a replica of two events."""
 
-from moot_protocol.acceptance import Accepted
-from moot_protocol.kinds import Role
-from moot_protocol.towns import TownStanding
+from moot_protocol.merge.kinds import Role
+from moot_protocol.trust.acceptance import Accepted
+from moot_protocol.trust.towns import TownStanding
 from moot_testkit.feeds import FeedWriter, Guest, Town, note
 from moot_testkit.settlement import Settlement, settle
 from moot_testkit.settling import held

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from moot_protocol.batch import ZEROS, Batch
-from moot_protocol.charter import End, end_draft
 from moot_protocol.clock import from_ms
-from moot_protocol.event import Draft, Write
-from moot_protocol.kinds import Role
+from moot_protocol.log.batch import ZEROS, Batch
+from moot_protocol.log.event import Draft, Write
+from moot_protocol.merge.kinds import Role
+from moot_protocol.trust.charter import End, end_draft
 from moot_testkit.feeds import START_MS, FeedWriter, Guest, Town, dot_of, note, seed, signer
 from moot_testkit.worlds import World
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from moot.console.terminal import Facts
 from moot.paths import socket_path
-from moot_protocol import rpc
+from moot_protocol.control import rpc
 from moot_testkit.control import Daemon
 from mootd.control.hosting import HostedTerminal
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from moot_testkit.town import Member
-from mootd.engine import layout
+from mootd.engine.stored import layout
 from mootd.store.port import Table
 
 

@@ -5,10 +5,9 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from moot_protocol import json_text
-from moot_protocol.action_requests import Erase
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import (
+from moot_protocol.requests.actions import Erase
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.issues import (
     AddComment,
     AddEdge,
     Close,
@@ -23,6 +22,7 @@ from moot_protocol.requests import (
     Undelete,
     Update,
 )
+from moot_protocol.text import json_text
 
 ACTORS = ("alice", "bob", "alice/claude-3")
 LABELS = ("ui", "db", "perf", "ü")

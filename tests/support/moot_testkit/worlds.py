@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from moot_protocol.batch import ZEROS, Batch
 from moot_protocol.clock import from_ms
-from moot_protocol.kinds import Role
+from moot_protocol.log.batch import ZEROS, Batch
+from moot_protocol.merge.kinds import Role
 from moot_testkit.feeds import START_MS, FeedWriter, Town, note, seed, signer, stripped
 
 INVITES = ("invite one", "invite two")

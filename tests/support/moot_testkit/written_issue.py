@@ -3,9 +3,9 @@
 from typing import Any
 
 from moot_protocol.clock import from_ms
-from moot_protocol.event import Write
-from moot_protocol.issue import IssueReading, read_issue
-from moot_protocol.issue_document import document
+from moot_protocol.issues.issue import IssueReading, read_issue
+from moot_protocol.issues.issue_document import document
+from moot_protocol.log.event import Write
 from moot_protocol.times import format_ms
 from moot_testkit.entity_map import EntityMap
 

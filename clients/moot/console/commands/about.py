@@ -9,11 +9,11 @@ from moot.console.commands.settings import values_of
 from moot.console.context import answer, need_project, workspace_folder
 from moot.console.copied_spool import note_copied_spool
 from moot.console.safe_text import neutralise
-from moot_protocol.listing import Filter
-from moot_protocol.machine_requests import Ping
-from moot_protocol.memory_requests import Settings
-from moot_protocol.project_folder import FOLDER
-from moot_protocol.requests import Count, ListIssues
+from moot_protocol.requests.issues import Count, ListIssues
+from moot_protocol.requests.listing import Filter
+from moot_protocol.requests.machine import Ping
+from moot_protocol.requests.memories import Settings
+from moot_protocol.spool.project_folder import FOLDER
 
 TABLES: Final = ("batches", "events", "aside", "meta", "outbox", "ids", "records", "index")
 """What the store holds: the log first, then bookkeeping, then views."""

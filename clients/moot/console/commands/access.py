@@ -13,7 +13,7 @@ from moot.console.context import answer, note, read_text
 from moot.console.exchange_lines import table
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
-from moot_protocol.access_requests import CheckAccess, ImportAccess, ShowAccess, ValidateAccess
+from moot_protocol.requests.access import CheckAccess, ImportAccess, ShowAccess, ValidateAccess
 
 BINDING: Final = "Rules bind other users of this system and API tokens; agents of one user are asked, not held, to obey"
 """What rules are good for."""

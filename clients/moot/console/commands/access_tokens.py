@@ -10,8 +10,8 @@ from moot.console.confirm import confirmed
 from moot.console.context import answer, answer_list, note
 from moot.console.exchange_lines import table
 from moot.console.safe_text import neutralise
-from moot_protocol.access_requests import CreateToken, ListTokens, RevokeToken
 from moot_protocol.errors import MootError
+from moot_protocol.requests.access import CreateToken, ListTokens, RevokeToken
 
 _MODE: Final = 0o600
 

@@ -10,10 +10,10 @@ from moot.console.durations import HELP, duration_ms
 from moot.console.filter_arguments import add_limit, checked_limit
 from moot.console.safe_text import neutralise
 from moot.console.watching import ASK_AGAIN, STRETCH_MS
-from moot_protocol.issue import CLOSED
-from moot_protocol.kinds import ISSUE
-from moot_protocol.leases import IN_PROGRESS
-from moot_protocol.machine_requests import Events
+from moot_protocol.issues.claim_lease import IN_PROGRESS
+from moot_protocol.issues.issue import CLOSED
+from moot_protocol.merge.kinds import ISSUE
+from moot_protocol.requests.machine import Events
 from moot_protocol.times import format_ms
 
 LIMIT: Final = 100

@@ -12,7 +12,7 @@ from moot.console.context import answer_list, note, say
 from moot.console.exchange_lines import table
 from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
-from moot_protocol.audit_requests import ExportAudit, ListAudit, VerifyAudit
+from moot_protocol.requests.audit import ExportAudit, ListAudit, VerifyAudit
 
 HEAD_FIELD: Final = "head"
 KEEP: Final = "Keep the head elsewhere: `moot audit verify --head HEAD` then notices a history that was signed anew"

@@ -13,8 +13,8 @@ from moot.console.context import answer, note
 from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.machine_requests import Backup, CheckBackup
-from moot_protocol.request_base import Request
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.machine import Backup, CheckBackup
 
 _DIGEST_SHOWN: Final = 16
 _UNITS: Final = {"copying": "bytes", "verifying": "rows"}

@@ -21,7 +21,7 @@ from moot.console.issue_fields import reads_stdin
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.limits import SCRIPT_STEPS
-from moot_protocol.requests import Create, Script
+from moot_protocol.requests.issues import Create, Script
 
 _TOKEN: Final = re.compile(r"""'(?P<single>[^']*)'(?=\s|$)|(?P<mixed>(?:[^\s"]|"(?:[^"\\]|\\.)*")+)|(?P<stray>\S)""")
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')

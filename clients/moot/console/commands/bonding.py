@@ -20,14 +20,14 @@ from moot.console.issue_arguments import add_dry_run
 from moot.console.molecule import Molecule
 from moot.console.safe_text import neutralise
 from moot.console.toml_writing import to_toml
-from moot_protocol.document_requests import NewDocument
-from moot_protocol.edge_types import BLOCKS, CONDITIONAL_BLOCKS, PARENT
+from moot_protocol.documents.formula import parse_formula
+from moot_protocol.documents.molecule import PLACE, Cooked, cook
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.formula import parse_formula
-from moot_protocol.listing import IssueDoc
-from moot_protocol.molecule import PLACE, Cooked, cook
-from moot_protocol.requests import AddEdge, Edge, Show
-from moot_protocol.toml_text import DocumentError
+from moot_protocol.issues.edge_types import BLOCKS, CONDITIONAL_BLOCKS, PARENT
+from moot_protocol.requests.documents import NewDocument
+from moot_protocol.requests.issues import AddEdge, Edge, Show
+from moot_protocol.requests.listing import IssueDoc
+from moot_protocol.text.toml_text import DocumentError
 
 EDGES: Final = {"sequential": BLOCKS, "parallel": PARENT, "conditional": CONDITIONAL_BLOCKS}
 """How two pieces of work are joined → the edge from the later one to the other."""

@@ -16,10 +16,10 @@ from moot.console.context import answer, note, tell_place
 from moot.console.issue_arguments import add_dry_run
 from moot.console.style import style_of
 from moot.console.table import cut
-from moot_protocol.action_requests import Diff, Undo
-from moot_protocol.deletion import DELETED
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import shown_value
+from moot_protocol.issues.issue import shown_value
+from moot_protocol.merge.deletion import DELETED
+from moot_protocol.requests.actions import Diff, Undo
 
 VALUE_WIDTH: Final = 60
 """Cells of one value in a line; `--json` has all of it."""

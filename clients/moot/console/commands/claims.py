@@ -17,12 +17,12 @@ from moot.console.context import answer, carry_out
 from moot.console.durations import HELP, duration_ms
 from moot.console.issue_arguments import add_dry_run
 from moot.console.safe_text import neutralise
-from moot_protocol.claim_requests import ClaimPeers, Heartbeat, Unclaim
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import IssueDoc
-from moot_protocol.machine_requests import Events
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import Update
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.claims import ClaimPeers, Heartbeat, Unclaim
+from moot_protocol.requests.issues import Update
+from moot_protocol.requests.listing import IssueDoc
+from moot_protocol.requests.machine import Events
 
 CONFIRMED: Final = "confirmed"
 LOST: Final = "lost"

@@ -21,13 +21,13 @@ from moot.console.issue_arguments import add_dry_run, batched
 from moot.console.issue_lines import parent_of
 from moot.console.molecule import Molecule
 from moot.console.safe_text import neutralise
-from moot_protocol.edge_types import PARENT
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import CLOSED
-from moot_protocol.leases import IN_PROGRESS
+from moot_protocol.issues.claim_lease import IN_PROGRESS
+from moot_protocol.issues.edge_types import PARENT
+from moot_protocol.issues.issue import CLOSED
 from moot_protocol.limits import TITLE_CHARS
-from moot_protocol.listing import IssueDoc
-from moot_protocol.requests import Close, Create, Delete, Edge, IssueFields
+from moot_protocol.requests.issues import Close, Create, Delete, Edge, IssueFields
+from moot_protocol.requests.listing import IssueDoc
 from moot_protocol.time_units import DAY_MS
 
 _NAMED: Final = 5

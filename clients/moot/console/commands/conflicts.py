@@ -11,11 +11,11 @@ from moot.console.field_words import field_words
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot.console.table import cut
-from moot_protocol.deletion import DELETED, is_deletion
-from moot_protocol.document_requests import DocumentConflicts, Documents
-from moot_protocol.documents import DOCUMENT_KINDS, is_name
+from moot_protocol.documents.document import DOCUMENT_KINDS, is_name
 from moot_protocol.errors import Code, MootError
-from moot_protocol.requests import Conflicts
+from moot_protocol.merge.deletion import DELETED, is_deletion
+from moot_protocol.requests.documents import DocumentConflicts, Documents
+from moot_protocol.requests.issues import Conflicts
 
 VALUE_WIDTH: Final = 200
 """Cells of a value that are shown on its line; `--json` has all of it."""

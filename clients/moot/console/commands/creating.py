@@ -18,9 +18,9 @@ from moot.console.issue_fields import TYPE_ALIASES, priority_asked
 from moot.console.issue_plans import Maker, Plan, Planned, from_markdown, plan_of, steps_of
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import DEFAULT_PRIORITY, DEFAULT_TYPE
-from moot_protocol.listing import IssueDoc
-from moot_protocol.requests import Create, Edge, IssueFields
+from moot_protocol.issues.issue import DEFAULT_PRIORITY, DEFAULT_TYPE
+from moot_protocol.requests.issues import Create, Edge, IssueFields
+from moot_protocol.requests.listing import IssueDoc
 
 
 # -- Files -------------------------------------------------------------------------------------------------------

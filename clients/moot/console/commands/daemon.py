@@ -19,7 +19,7 @@ from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot.console.table import aligned
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.machine_requests import Ping, Status, Stop
+from moot_protocol.requests.machine import Ping, Status, Stop
 
 DIGEST_SHOWN: Final = 16
 """Characters shown of a digest: enough to compare by eye."""

@@ -19,7 +19,10 @@ from moot.console.filter_arguments import add_limit, checked_limit
 from moot.console.issue_lines import write_lines
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
-from moot_protocol.document_requests import (
+from moot_protocol.documents.document import DOCUMENT_KINDS, FORMULA, starting_text
+from moot_protocol.documents.formula import BUMPS
+from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.requests.documents import (
     AdoptDocument,
     DocumentHistory,
     Documents,
@@ -28,9 +31,6 @@ from moot_protocol.document_requests import (
     ResolveDocument,
     ShowDocument,
 )
-from moot_protocol.documents import DOCUMENT_KINDS, FORMULA, starting_text
-from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.formula import BUMPS
 
 LIMIT: Final = 100
 NOT_ADOPTED: Final = "not_adopted"

@@ -19,10 +19,10 @@ from moot.console.issue_arguments import add_dry_run, batched
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Filter
-from moot_protocol.query_requests import Duplicates, Similar
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import AddEdge, Close, Edge, ResolveIds, Update
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.issues import AddEdge, Close, Edge, ResolveIds, Update
+from moot_protocol.requests.listing import Filter
+from moot_protocol.requests.queries import Duplicates, Similar
 
 THRESHOLD: Final = 0.5
 LIMIT: Final = 50

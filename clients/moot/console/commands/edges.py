@@ -13,11 +13,11 @@ from moot.console.context import answer, carry_out, read_text, text_given
 from moot.console.edge_types_given import note_own_types
 from moot.console.issue_arguments import labels_named
 from moot.console.safe_text import neutralise
-from moot_protocol.edge_types import BLOCKS
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.json_text import UNREADABLE
-from moot_protocol.listing import IssueDoc
-from moot_protocol.requests import AddComment, AddEdge, Edge, RemoveEdge, Update
+from moot_protocol.issues.edge_types import BLOCKS
+from moot_protocol.requests.issues import AddComment, AddEdge, Edge, RemoveEdge, Update
+from moot_protocol.requests.listing import IssueDoc
+from moot_protocol.text.json_text import UNREADABLE
 
 
 # -- dep add, dep remove -----------------------------------------------------------------------------------------

@@ -14,9 +14,9 @@ from moot.console.context import answer, edited
 from moot.console.issue_arguments import add_dry_run
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import IssueDoc
-from moot_protocol.requests import IssueFields, Show, Update
-from moot_protocol.text_merge import merge3
+from moot_protocol.requests.issues import IssueFields, Show, Update
+from moot_protocol.requests.listing import IssueDoc
+from moot_protocol.text.merge import merge3
 
 _FIELDS: Final = {
     "description": "description", "title": "title", "design": "design", "notes": "notes",

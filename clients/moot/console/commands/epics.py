@@ -14,8 +14,8 @@ from moot.console.context import answer, carry_out
 from moot.console.issue_arguments import add_dry_run, batched
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
-from moot_protocol.action_requests import EpicStatus
-from moot_protocol.requests import Close
+from moot_protocol.requests.actions import EpicStatus
+from moot_protocol.requests.issues import Close
 
 REASON: Final = "All children completed"
 

@@ -17,10 +17,10 @@ from moot.console.context import answer
 from moot.console.grammar import comma_separated
 from moot.console.issue_arguments import add_dry_run
 from moot.console.safe_text import neutralise
-from moot_protocol.action_requests import Erase
-from moot_protocol.erasure import ERASABLE, WORDS
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.share_requests import Shares
+from moot_protocol.issues.erasure import ERASABLE, WORDS
+from moot_protocol.requests.actions import Erase
+from moot_protocol.requests.shares import Shares
 
 NOT_ERASED: Final = (
     "who wrote when, and which fields; ids, names of actors, and what else the issue is: status, edges, times",

@@ -18,11 +18,11 @@ from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
 from moot.console.unknown_names import refuse_projects
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import TOMBSTONE
-from moot_protocol.listing import Filter
-from moot_protocol.memory_requests import Memories
-from moot_protocol.requests import ListIssues
-from moot_protocol.transfer_requests import Export
+from moot_protocol.issues.issue import TOMBSTONE
+from moot_protocol.requests.issues import ListIssues
+from moot_protocol.requests.listing import Filter
+from moot_protocol.requests.memories import Memories
+from moot_protocol.requests.transfer import Export
 
 _NAMED: Final = 5
 """Other projects that are named at most."""

@@ -18,12 +18,12 @@ from moot.console.exchange_lines import KEY_SHOWN, table
 from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
-from moot_protocol.erasure import name_in
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import Sync
-from moot_protocol.federation_requests import FederationNews, FederationReview, FederationStatus
-from moot_protocol.kinds import ERASE
-from moot_protocol.machine_requests import Events
+from moot_protocol.issues.erasure import name_in
+from moot_protocol.merge.kinds import ERASE
+from moot_protocol.requests.exchange import Sync
+from moot_protocol.requests.federation import FederationNews, FederationReview, FederationStatus
+from moot_protocol.requests.machine import Events
 
 _NOTHING: Final = "no plane is shared with another town; see `moot invite --town` and `moot join`\n"
 _ANSWER_BYTES: Final = 100

@@ -12,7 +12,7 @@ from moot.console.confirm import confirmed
 from moot.console.context import answer, answer_list, note
 from moot.console.exchange_lines import KEY_SHOWN
 from moot.console.style import Style
-from moot_protocol.membership_requests import Forks, SettleFork
+from moot_protocol.requests.membership import Forks, SettleFork
 
 BRANCH_SHOWN: Final = 8
 """Digits shown of a history's name."""

@@ -11,10 +11,10 @@ from moot.console.context import answer, note
 from moot.console.formula_shapes import cooked_document, counted, formula_document
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
-from moot_protocol.document_requests import Documents, ShowDocument
+from moot_protocol.documents.formula import FormulaType, parse_formula
+from moot_protocol.documents.molecule import CookedStep, check_pourable
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.formula import FormulaType, parse_formula
-from moot_protocol.molecule import CookedStep, check_pourable
+from moot_protocol.requests.documents import Documents, ShowDocument
 
 _IN_FILE: Final = "file"
 """The standing of a formula that is no document of a plane."""

@@ -22,9 +22,9 @@ from moot.console.durations import HELP, duration_ms
 from moot.console.issue_arguments import add_dry_run
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import RefusedError
-from moot_protocol.gate_requests import SetAwaited
-from moot_protocol.json_text import UNREADABLE
-from moot_protocol.listing import IssueDoc
+from moot_protocol.requests.gates import SetAwaited
+from moot_protocol.requests.listing import IssueDoc
+from moot_protocol.text.json_text import UNREADABLE
 from moot_protocol.time_units import MINUTE_MS
 
 MAX_AGE_MS: Final = 30 * MINUTE_MS

@@ -21,14 +21,14 @@ from moot.console.durations import HELP, duration_ms
 from moot.console.issue_arguments import add_dry_run
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
-from moot_protocol.edge_types import PARENT
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.gate_requests import AWAIT_TYPES, GATE, Await, CreateGate
-from moot_protocol.issue import CLOSED
-from moot_protocol.json_text import UNREADABLE
-from moot_protocol.listing import Filter, IssueDoc, Page
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import AddComment, Close, ListIssues, Show, Update
+from moot_protocol.issues.edge_types import PARENT
+from moot_protocol.issues.issue import CLOSED
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.gates import AWAIT_TYPES, GATE, Await, CreateGate
+from moot_protocol.requests.issues import AddComment, Close, ListIssues, Show, Update
+from moot_protocol.requests.listing import Filter, IssueDoc, Page
+from moot_protocol.text.json_text import UNREADABLE
 
 RESOLVED: Final = "resolved"
 PENDING: Final = "pending"

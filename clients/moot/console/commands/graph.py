@@ -13,10 +13,10 @@ from moot.console.grammar import comma_separated
 from moot.console.graph_drawing import mermaid_escaped
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
-from moot_protocol.edge_types import BLOCKS
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Filter, IssueDoc
-from moot_protocol.requests import Cycles, Edges, EdgeTree, ListIssues
+from moot_protocol.issues.edge_types import BLOCKS
+from moot_protocol.requests.issues import Cycles, Edges, EdgeTree, ListIssues
+from moot_protocol.requests.listing import Filter, IssueDoc
 
 DEPTH: Final = 50
 NODES: Final = 10_000

@@ -14,9 +14,9 @@ from moot.console.context import answer, note
 from moot.console.graph_drawing import Drawing
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
-from moot_protocol.action_requests import Graph
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Cycles
+from moot_protocol.requests.actions import Graph
+from moot_protocol.requests.issues import Cycles
 
 _SHAPES: Final[dict[str, tuple[str, Callable[[Style, Drawing], Iterator[str]]]]] = {
     "compact": ("a tree, one line an issue", graph_drawing.compact),

@@ -12,8 +12,8 @@ from moot.console.confirm import confirmed
 from moot.console.context import answer
 from moot.console.issue_arguments import add_dry_run
 from moot.console.safe_text import neutralise
-from moot_protocol.claim_requests import Handoffs, WriteHandoff
 from moot_protocol.errors import RefusedError
+from moot_protocol.requests.claims import Handoffs, WriteHandoff
 
 _HASH_CHARS: Final = 40
 

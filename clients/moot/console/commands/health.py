@@ -21,9 +21,9 @@ from moot.console.issue_pages import issue_pages
 from moot.console.not_here import NOT_HERE, refusal
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Filter, IssueDoc
-from moot_protocol.machine_requests import Doctor, Ping, Protect
-from moot_protocol.requests import Delete, ListIssues, RemoveEdge, ResolveIds, Stats
+from moot_protocol.requests.issues import Delete, ListIssues, RemoveEdge, ResolveIds, Stats
+from moot_protocol.requests.listing import Filter, IssueDoc
+from moot_protocol.requests.machine import Doctor, Ping, Protect
 
 _MACHINE: Final = "machine"
 CHECKS: Final = (_MACHINE, "validate", "pollution")

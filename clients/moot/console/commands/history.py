@@ -17,7 +17,7 @@ from moot.console.exchange_lines import KEY_SHOWN
 from moot.console.filter_arguments import add_limit, checked_limit
 from moot.console.style import Style, style_of
 from moot.console.table import cut
-from moot_protocol.requests import History, Show
+from moot_protocol.requests.issues import History, Show
 from moot_protocol.times import format_ms
 
 LIMIT: Final = 100

@@ -8,7 +8,7 @@ from moot.console.command import Command, Context
 from moot.console.context import answer
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import MootError
-from moot_protocol.exchange_requests import Sync
+from moot_protocol.requests.exchange import Sync
 
 
 def _arguments(parser: ArgumentParser) -> None:

@@ -14,8 +14,8 @@ from moot.console.command import Command, Context, no_arguments
 from moot.console.context import answer, need_project
 from moot.console.filter_arguments import projects_of
 from moot.console.safe_text import neutralise
-from moot_protocol.machine_requests import Ping, Status
-from moot_protocol.requests import Stats
+from moot_protocol.requests.issues import Stats
+from moot_protocol.requests.machine import Ping, Status
 
 KEPT: Final = "the log is kept whole, and closed issues are in no list unless asked for"
 """Why nothing is taken away."""

@@ -14,8 +14,8 @@ from moot.console.filter_arguments import projects_of
 from moot.console.grammar import comma_separated
 from moot.console.style import style_of
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Filter, IssueDoc, Page
-from moot_protocol.requests import AddComment, Close, ListIssues, Show
+from moot_protocol.requests.issues import AddComment, Close, ListIssues, Show
+from moot_protocol.requests.listing import Filter, IssueDoc, Page
 
 LABEL: Final = "human"
 RESPONDED: Final = "Responded"

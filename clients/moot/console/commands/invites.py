@@ -19,9 +19,9 @@ from moot.console.grammar import comma_separated
 from moot.console.recovery_words import hand_over, without_words
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import CloseInvite, Invite, Invites, Join, Remotes
 from moot_protocol.limits import MIB
-from moot_protocol.membership_requests import InviteTown
+from moot_protocol.requests.exchange import CloseInvite, Invite, Invites, Join, Remotes
+from moot_protocol.requests.membership import InviteTown
 
 TICKET_BYTES: Final = 1 * MIB
 """Bytes read of standard input for a ticket: far above one, so that the daemon judges it."""

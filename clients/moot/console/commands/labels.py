@@ -10,7 +10,7 @@ from moot.console.command import Command, Context, issue_argument
 from moot.console.context import answer_list
 from moot.console.filter_arguments import add_place, projects_listed
 from moot.console.safe_text import neutralise
-from moot_protocol.requests import Labels
+from moot_protocol.requests.issues import Labels
 
 
 def _list(context: Context) -> int:

@@ -12,8 +12,8 @@ from moot.console.confirm import UNCHANGED, confirmed, nothing_to_do
 from moot.console.context import answer, answer_list, note
 from moot.console.exchange_lines import KEY_SHOWN, table
 from moot.console.style import Style, style_of
-from moot_protocol.lease_requests import AcquireLease, Leases, PromoteTown, Rebalance, ReleaseLease
 from moot_protocol.limits import LEASE_MS
+from moot_protocol.requests.leases import AcquireLease, Leases, PromoteTown, Rebalance, ReleaseLease
 from moot_protocol.time_units import MINUTE_MS
 
 _HELD: Final = frozenset({"held", "ending"})

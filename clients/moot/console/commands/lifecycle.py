@@ -19,14 +19,14 @@ from moot.console.commands.write import Labelled
 from moot.console.confirm import confirmed, is_unchanged, naming, nothing_to_do, unchanged_among
 from moot.console.context import answer, carry_out, need_project, note, read_text
 from moot.console.safe_text import neutralise
-from moot_protocol.action_requests import EpicStatus
-from moot_protocol.deletion import DELETED, is_deletion
-from moot_protocol.documents import DOCUMENT
+from moot_protocol.documents.document import DOCUMENT
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.issue import CLOSED
-from moot_protocol.listing import Filter, IssueDoc
-from moot_protocol.picks import MARK
-from moot_protocol.requests import Children, Close, Delete, IssueFields, Reopen, Resolve, Show, Undelete, Update
+from moot_protocol.issues.issue import CLOSED
+from moot_protocol.issues.picks import MARK
+from moot_protocol.merge.deletion import DELETED, is_deletion
+from moot_protocol.requests.actions import EpicStatus
+from moot_protocol.requests.issues import Children, Close, Delete, IssueFields, Reopen, Resolve, Show, Undelete, Update
+from moot_protocol.requests.listing import Filter, IssueDoc
 
 DEFAULT_REASON: Final = "Closed"
 EPIC: Final = "epic"

@@ -23,10 +23,10 @@ from moot.console.style import Style, style_of
 from moot.console.unknown_names import told
 from moot.console.watching import ASK_AGAIN, watch, watched
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.gate_requests import GATE
 from moot_protocol.limits import LIST_LIMIT, READY_LIMIT
-from moot_protocol.listing import Filter, IssueDoc, Page
-from moot_protocol.requests import Blocked, Children, Count, ListIssues, Ready
+from moot_protocol.requests.gates import GATE
+from moot_protocol.requests.issues import Blocked, Children, Count, ListIssues, Ready
+from moot_protocol.requests.listing import Filter, IssueDoc, Page
 
 _GROUPS: Final = ("status", "priority", "type", "assignee", "label")
 _FORMATS: Final[dict[str, Callable[[Drawing], Iterable[str]]]] = {

@@ -17,12 +17,12 @@ from moot.console.safe_text import neutralise
 from moot.console.unknown_names import refuse_status
 from moot.console.watching import ASK_AGAIN, STRETCH_MS
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import TOMBSTONE
-from moot_protocol.kinds import CERTIFICATE, CHARTER_KINDS, KINDS
-from moot_protocol.listing import IssueDoc
-from moot_protocol.machine_requests import Events, Fsck, Rebuild
-from moot_protocol.request_base import Request
-from moot_protocol.requests import Show
+from moot_protocol.issues.issue import TOMBSTONE
+from moot_protocol.merge.kinds import CERTIFICATE, CHARTER_KINDS, KINDS
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.issues import Show
+from moot_protocol.requests.listing import IssueDoc
+from moot_protocol.requests.machine import Events, Fsck, Rebuild
 
 TEXT_SHOWN: Final = 60
 """Characters shown of a value in a line about an event."""

@@ -14,7 +14,7 @@ from moot.console.exchange_lines import table
 from moot.console.style import Style, style_of
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import ID_CHARS
-from moot_protocol.mail_requests import AckMail, Mail, Nudge, ReadMail, SendMail
+from moot_protocol.requests.mail import AckMail, Mail, Nudge, ReadMail, SendMail
 
 _SHOWN: Final = 8
 """Characters shown of a message's id; of a nudge's, of what stands behind the time that it begins with."""

@@ -13,7 +13,7 @@ from moot.console.confirm import confirmed
 from moot.console.context import answer, note
 from moot.console.membership_lines import named, replica_rows, town_rows
 from moot.console.style import Style, style_of
-from moot_protocol.membership_requests import Members, RemoveTown, RotatePlaneKey
+from moot_protocol.requests.membership import Members, RemoveTown, RotatePlaneKey
 
 STILL_READS: Final = (
     "It keeps what it has: all that it received, and whatever lies on remotes that was sealed before now",

@@ -17,8 +17,8 @@ from moot.console.confirm import UNCHANGED, is_unchanged, nothing_to_do
 from moot.console.context import answer, answer_list, need_project, note, note_origins, read_text
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.memory_requests import EraseMemory, Forget, Memories, Remember, SetSetting, Settings
-from moot_protocol.settings import KV
+from moot_protocol.issues.settings import KV
+from moot_protocol.requests.memories import EraseMemory, Forget, Memories, Remember, SetSetting, Settings
 
 SLUG_WORDS: Final = 8
 SLUG_CHARS: Final = 60

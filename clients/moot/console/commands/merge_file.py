@@ -19,7 +19,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import MIRROR_BYTES
 
 if TYPE_CHECKING:
-    from moot_protocol.mirror_merging import Disagreement, Merged
+    from moot_protocol.mirrors.merging import Disagreement, Merged
 
 SHOWN: Final = 50
 """Disagreements told one by one at most."""
@@ -45,7 +45,7 @@ def merged_lines(merged: "Merged") -> Iterator[str]:
 
 
 def _disagreement(found: "Disagreement") -> str:
-    from moot_protocol.mirror_merging import GONE
+    from moot_protocol.mirrors.merging import GONE
 
     name = neutralise(found.id.lstrip("\0"))
     if found.field == GONE:
@@ -66,7 +66,7 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _merge_file(context: Context) -> int:
-    from moot_protocol.mirror_merging import merge  # git calls it in a process of its own
+    from moot_protocol.mirrors.merging import merge  # git calls it in a process of its own
 
     given = context.arguments
     merged = merge(*(_content(context, path) for path in (given.base, given.ours, given.theirs)))

@@ -12,12 +12,12 @@ from moot.console.commands.claims import add_ttl
 from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, nothing_to_do
 from moot.console.context import answer, carry_out, need_project
 from moot.console.safe_text import neutralise
-from moot_protocol.claim_requests import Unclaim
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.gate_requests import Await
-from moot_protocol.listing import IssueDoc
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import Create, IssueFields, Show, Update
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.claims import Unclaim
+from moot_protocol.requests.gates import Await
+from moot_protocol.requests.issues import Create, IssueFields, Show, Update
+from moot_protocol.requests.listing import IssueDoc
 
 LABEL: Final = "gt:slot"
 

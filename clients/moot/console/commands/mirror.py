@@ -25,9 +25,9 @@ from moot.console.context import (
 from moot.console.problem_lines import problem_lines
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.mirror_requests import FILES, MirrorOff, MirrorOn, MirrorResume, Mirrors, MirrorSync
-from moot_protocol.project_folder import WORKSPACE_FILE
-from moot_protocol.requests import WorkspaceInfo
+from moot_protocol.requests.issues import WorkspaceInfo
+from moot_protocol.requests.mirrors import FILES, MirrorOff, MirrorOn, MirrorResume, Mirrors, MirrorSync
+from moot_protocol.spool.project_folder import WORKSPACE_FILE
 
 PROBLEMS_SHOWN: Final = 20
 _BEADS: Final = ".beads"

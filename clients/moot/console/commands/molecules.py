@@ -19,13 +19,13 @@ from moot.console.issue_arguments import add_dry_run
 from moot.console.molecule import Molecule, roots_of
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
-from moot_protocol.action_requests import EpicStatus
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import CLOSED
-from moot_protocol.leases import IN_PROGRESS
-from moot_protocol.listing import Filter, IssueDoc, Page
-from moot_protocol.query_requests import Query
-from moot_protocol.requests import Blocked, ListIssues, Ready, Show
+from moot_protocol.issues.claim_lease import IN_PROGRESS
+from moot_protocol.issues.issue import CLOSED
+from moot_protocol.requests.actions import EpicStatus
+from moot_protocol.requests.issues import Blocked, ListIssues, Ready, Show
+from moot_protocol.requests.listing import Filter, IssueDoc, Page
+from moot_protocol.requests.queries import Query
 from moot_protocol.time_units import DAY_MS
 
 OLD_MS: Final = DAY_MS

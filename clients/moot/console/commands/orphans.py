@@ -21,9 +21,9 @@ from moot.console.issue_arguments import add_dry_run, batched
 from moot.console.style import style_of
 from moot_protocol.errors import Code, MootError
 from moot_protocol.limits import ENTITY_BYTES, SHORT_ID_CHARS
-from moot_protocol.listing import Filter, IssueDoc
-from moot_protocol.query_requests import Begun
-from moot_protocol.requests import Close, ListIssues
+from moot_protocol.requests.issues import Close, ListIssues
+from moot_protocol.requests.listing import Filter, IssueDoc
+from moot_protocol.requests.queries import Begun
 
 COMMITS: Final = 10_000
 REASON: Final = "Implemented"

@@ -14,8 +14,8 @@ from moot.console.exchange_lines import KEY_SHOWN, PLANE_SHOWN, facts, invite_ro
 from moot.console.recovery_words import hand_over, without_words
 from moot.console.style import Style, style_of
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import SYNC_MODES, CreatePlane, Planes, SetMode, ShowPlane
-from moot_protocol.federation_requests import IsolatePlane
+from moot_protocol.requests.exchange import SYNC_MODES, CreatePlane, Planes, SetMode, ShowPlane
+from moot_protocol.requests.federation import IsolatePlane
 
 KINDS: Final = ("ledger", "federation", "operational")
 _INDENT: Final = "  "

@@ -11,8 +11,8 @@ from moot.console import documents, exits
 from moot.console.command import Command, Context
 from moot.console.prime_text import KINDS, MOST_BYTES, Primed, Wanted, missing_of, prime_text
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.memory_requests import Prime, Settings
-from moot_protocol.settings import problem_of
+from moot_protocol.issues.settings import problem_of
+from moot_protocol.requests.memories import Prime, Settings
 
 _MOST_MEMORIES: Final = "prime.max-memories"
 _MOST_BYTES: Final = "prime.max-memory-chars"

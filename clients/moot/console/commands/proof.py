@@ -20,11 +20,11 @@ from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.ids import key_text
 from moot_protocol.limits import MIB
-from moot_protocol.machine_requests import Prove, ProveEvent
-from moot_protocol.register import MISSING
+from moot_protocol.merge.register import MISSING
+from moot_protocol.requests.machine import Prove, ProveEvent
 
 if TYPE_CHECKING:
-    from moot_protocol.proof import ProvenChange, ProvenEvent
+    from moot_protocol.trust.proof import ProvenChange, ProvenEvent
 
 MARK: Final = "moot-proof-1"
 """What a line with a proof begins with: its kind and version."""
@@ -120,8 +120,8 @@ def _holds(line: str) -> bool:
 
 
 def _verified(number: int, line: str) -> "ProvenEvent":
-    from moot_protocol.proof import verify_proof  # few daemons ever verify any
-    from moot_protocol.proof_chain import BrokenProofError
+    from moot_protocol.trust.proof import verify_proof  # few daemons ever verify any
+    from moot_protocol.trust.proof_chain import BrokenProofError
 
     mark, _, text = line.strip().partition(" ")
     if mark != MARK:

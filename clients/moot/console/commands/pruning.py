@@ -17,10 +17,10 @@ from moot.console.issue_arguments import add_dry_run, batched
 from moot.console.issue_pages import issue_pages
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.issue import CLOSED, LONG_TEXTS
-from moot_protocol.listing import Filter, IssueDoc
-from moot_protocol.query_requests import Query
-from moot_protocol.requests import Delete, ListIssues
+from moot_protocol.issues.issue import CLOSED, LONG_TEXTS
+from moot_protocol.requests.issues import Delete, ListIssues
+from moot_protocol.requests.listing import Filter, IssueDoc
+from moot_protocol.requests.queries import Query
 from moot_protocol.time_units import DAY_MS
 from moot_protocol.times import instant_ms
 

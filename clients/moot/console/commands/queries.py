@@ -15,9 +15,9 @@ from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot.console.unknown_names import told
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Filter, IssueDoc, Page
-from moot_protocol.query import parse, show
-from moot_protocol.query_requests import Lint, Query, Stale
+from moot_protocol.issues.query import parse, show
+from moot_protocol.requests.listing import Filter, IssueDoc, Page
+from moot_protocol.requests.queries import Lint, Query, Stale
 from moot_protocol.time_units import DAY_MS
 
 LIMIT: Final = 50

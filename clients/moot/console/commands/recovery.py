@@ -15,7 +15,7 @@ from moot.console.exchange_lines import KEY_SHOWN
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import KIB
-from moot_protocol.membership_requests import Recover, Salvage
+from moot_protocol.requests.membership import Recover, Salvage
 
 WORDS_BYTES: Final = 4 * KIB
 """Bytes read of standard input for the words: far above 24 of them."""

@@ -16,9 +16,9 @@ from moot.console.context import answer
 from moot.console.described import Described, bash, fish, manual, manual_of, pages, zsh
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.listing import Filter, IssueDoc, Page
-from moot_protocol.query_requests import Begun
-from moot_protocol.requests import ListIssues
+from moot_protocol.requests.issues import ListIssues
+from moot_protocol.requests.listing import Filter, IssueDoc, Page
+from moot_protocol.requests.queries import Begun
 from moot_protocol.times import format_ms
 
 _DATE_CHARS: Final = 10

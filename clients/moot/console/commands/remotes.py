@@ -15,7 +15,7 @@ from moot.console.context import answer, answer_list
 from moot.console.exchange_lines import remote_rows, safe_url
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import (
+from moot_protocol.requests.exchange import (
     MQTT_VERSIONS,
     AddRemote,
     CheckRemote,

@@ -11,11 +11,11 @@ from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, nothing_to_
 from moot.console.context import answer, carry_out, need_project
 from moot.console.issue_arguments import add_dry_run, batched
 from moot.console.safe_text import neutralise
-from moot_protocol.action_requests import Rename
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import check_prefix
-from moot_protocol.listing import Filter, IssueDoc
-from moot_protocol.requests import ListIssues
+from moot_protocol.requests.actions import Rename
+from moot_protocol.requests.issues import ListIssues
+from moot_protocol.requests.listing import Filter, IssueDoc
 
 
 # -- rename ------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from moot.console.confirm import confirmed
 from moot.console.context import answer, answer_list, note
 from moot.console.exchange_lines import KEY_SHOWN
 from moot.console.membership_lines import replica_rows
-from moot_protocol.membership_requests import Replicas, RetireReplica
+from moot_protocol.requests.membership import Replicas, RetireReplica
 
 NO_WAY_BACK: Final = "No command takes this back: the machine can join again (`moot invite`), under a new key"
 

@@ -14,9 +14,9 @@ from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, nothing_to_
 from moot.console.context import answer, answer_list, carry_out, need_project, note, note_origins
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.memory_requests import SetSetting, Settings
-from moot_protocol.sections import SECTIONS
-from moot_protocol.settings import KNOWN, KV, PREFIX_KEYS, custom_statuses, custom_types, problem_of
+from moot_protocol.issues.sections import SECTIONS
+from moot_protocol.issues.settings import KNOWN, KV, PREFIX_KEYS, custom_statuses, custom_types, problem_of
+from moot_protocol.requests.memories import SetSetting, Settings
 
 STATUSES: Final = {
     "open": ("active", "Available to work on"),

@@ -23,14 +23,14 @@ from moot.console.context import answer, check_own_folder, check_variables, is_t
 from moot.console.recovery_words import FILE_FIELD, hand_over
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import Planes
 from moot_protocol.ids import check_prefix
 from moot_protocol.limits import ID_PREFIX_CHARS
-from moot_protocol.listing import Filter
-from moot_protocol.machine_requests import Status
-from moot_protocol.mirror_requests import FILES, Mirrors
-from moot_protocol.project_folder import FOLDER, WORKSPACE_FILE
-from moot_protocol.requests import Count, InitProject, InitTown, WorkspaceInfo
+from moot_protocol.requests.exchange import Planes
+from moot_protocol.requests.issues import Count, InitProject, InitTown, WorkspaceInfo
+from moot_protocol.requests.listing import Filter
+from moot_protocol.requests.machine import Status
+from moot_protocol.requests.mirrors import FILES, Mirrors
+from moot_protocol.spool.project_folder import FOLDER, WORKSPACE_FILE
 
 IGNORE_FILE: Final = f"{FOLDER}/.gitignore"
 BEADS_IGNORE_FILE: Final = ".beads/.gitignore"

@@ -14,8 +14,8 @@ from moot.console.exchange_lines import KEY_SHOWN, table
 from moot.console.grammar import comma_separated
 from moot.console.safe_text import neutralise
 from moot.console.style import Style
-from moot_protocol.redaction import DEFAULT_FIELDS
-from moot_protocol.share_requests import FollowShare, Share, Shares, Unshare
+from moot_protocol.issues.redaction import DEFAULT_FIELDS
+from moot_protocol.requests.shares import FollowShare, Share, Shares, Unshare
 
 _STATES: Final = {"in_step": "in step", "behind": "to follow", "differs": "differs"}
 

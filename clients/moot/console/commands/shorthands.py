@@ -12,7 +12,7 @@ from moot.console.context import answer, carry_out, text_given
 from moot.console.issue_arguments import batched, labels_named
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import AddEdge, Children, Edge, RemoveEdge, Update
+from moot_protocol.requests.issues import AddEdge, Children, Edge, RemoveEdge, Update
 
 RELATED: Final = "relates-to"
 

@@ -17,12 +17,12 @@ from moot.console.grammar import comma_separated
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot.console.watching import watched
-from moot_protocol.edge_types import BLOCKS, PARENT
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.handoff import read_handoff
-from moot_protocol.issue import LONG_TEXTS
-from moot_protocol.listing import Filter, IssueDoc, Page
-from moot_protocol.requests import Conflicts, Edges, ListIssues, Show
+from moot_protocol.issues.edge_types import BLOCKS, PARENT
+from moot_protocol.issues.handoff import read_handoff
+from moot_protocol.issues.issue import LONG_TEXTS
+from moot_protocol.requests.issues import Conflicts, Edges, ListIssues, Show
+from moot_protocol.requests.listing import Filter, IssueDoc, Page
 from moot_protocol.time_units import MINUTE_MS
 
 NOT_HERE: Final = "not here"

@@ -12,8 +12,8 @@ from moot.console.context import answer, say
 from moot.console.copied_spool import note_copied_spool
 from moot.console.safe_text import neutralise
 from moot_protocol.limits import SPOOL_FILES
-from moot_protocol.machine_requests import Status
-from moot_protocol.spool_requests import CloseSpool, OpenSpool
+from moot_protocol.requests.machine import Status
+from moot_protocol.requests.spools import CloseSpool, OpenSpool
 
 _SECOND_MS: Final = 1000
 _BRIEF_MS: Final = 120 * _SECOND_MS

@@ -15,12 +15,12 @@ from moot.console.issue_arguments import add_dry_run
 from moot.console.issue_fields import priority
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
-from moot_protocol.action_requests import SetState
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import DEFAULT_PRIORITY
-from moot_protocol.listing import Filter
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import AddComment, Close, Create, IssueFields, ListIssues, Update
+from moot_protocol.issues.issue import DEFAULT_PRIORITY
+from moot_protocol.requests.actions import SetState
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.issues import AddComment, Close, Create, IssueFields, ListIssues, Update
+from moot_protocol.requests.listing import Filter
 
 TASK: Final = "task"
 DONE: Final = "Completed"

@@ -15,8 +15,8 @@ from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
-from moot_protocol.listing import Filter
-from moot_protocol.requests import Count, ListIssues, Ready, Stats
+from moot_protocol.requests.issues import Count, ListIssues, Ready, Stats
+from moot_protocol.requests.listing import Filter
 
 MOST_ASSIGNEES: Final = 20
 """Names that lines tell; documents have all of them."""

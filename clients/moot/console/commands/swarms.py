@@ -18,12 +18,12 @@ from moot.console.context import answer, carry_out, need_project
 from moot.console.issue_arguments import add_dry_run
 from moot.console.safe_text import neutralise
 from moot.console.swarm_analysis import Family
-from moot_protocol.action_requests import Graph
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import IssueDoc
-from moot_protocol.query_requests import Query
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import Create, Edge, IssueFields, Show, Update
+from moot_protocol.requests.actions import Graph
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.issues import Create, Edge, IssueFields, Show, Update
+from moot_protocol.requests.listing import IssueDoc
+from moot_protocol.requests.queries import Query
 
 RELATES: Final = "relates-to"
 _MOLECULE: Final = "molecule"

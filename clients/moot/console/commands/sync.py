@@ -15,7 +15,7 @@ from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import OutboxInfo, Sync
+from moot_protocol.requests.exchange import OutboxInfo, Sync
 
 STRETCH_MS: Final = 1_000
 """How long one request waits for news, in milliseconds: about as long as a count that stands still is borne."""

@@ -14,7 +14,7 @@ from moot.console.exchange_lines import KEY_SHOWN, facts, table
 from moot.console.membership_lines import state_words, town_rows
 from moot.console.recovery_words import hand_over, without_words
 from moot.console.style import Style, style_of
-from moot_protocol.membership_requests import CreateTown, OwnTown, RotateTownKey, Towns
+from moot_protocol.requests.membership import CreateTown, OwnTown, RotateTownKey, Towns
 
 
 # -- town show, town list ----------------------------------------------------------------------------------------

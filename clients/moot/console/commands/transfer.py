@@ -22,15 +22,15 @@ from moot.console.problem_lines import problem_lines
 from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
 from moot_protocol import limits
-from moot_protocol.beads_pairs import LinePair, Pairing
+from moot_protocol.beads.line_problem import CONFLICT_MARKER
+from moot_protocol.beads.pairs import LinePair, Pairing
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.issue import CLOSED
-from moot_protocol.json_text import UNREADABLE
-from moot_protocol.line_problem import CONFLICT_MARKER
-from moot_protocol.listing import Filter
-from moot_protocol.memory_requests import Remember
-from moot_protocol.requests import WorkspaceInfo
-from moot_protocol.transfer_requests import EDIT_COUNTS, Import, ImportEdits
+from moot_protocol.issues.issue import CLOSED
+from moot_protocol.requests.issues import WorkspaceInfo
+from moot_protocol.requests.listing import Filter
+from moot_protocol.requests.memories import Remember
+from moot_protocol.requests.transfer import EDIT_COUNTS, Import, ImportEdits
+from moot_protocol.text.json_text import UNREADABLE
 
 LINES_AT_ONCE: Final = 2000
 """Lines in one request: few enough for one short transaction, enough to make its cost small."""

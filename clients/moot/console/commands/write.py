@@ -27,14 +27,14 @@ from moot.console.issue_fields import (
     read_metadata,
 )
 from moot.console.safe_text import neutralise
-from moot_protocol.edge_types import BLOCKS, EXTERNAL, PARENT, WAITS_FOR
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.gate_requests import SetAwaited
-from moot_protocol.issue import DEFAULT_PRIORITY, DEFAULT_TYPE
-from moot_protocol.listing import IssueDoc
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import AddEdge, Create, Edge, IssueFields, Show, Update
-from moot_protocol.sections import missing_sections
+from moot_protocol.issues.edge_types import BLOCKS, EXTERNAL, PARENT, WAITS_FOR
+from moot_protocol.issues.issue import DEFAULT_PRIORITY, DEFAULT_TYPE
+from moot_protocol.issues.sections import missing_sections
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.gates import SetAwaited
+from moot_protocol.requests.issues import AddEdge, Create, Edge, IssueFields, Show, Update
+from moot_protocol.requests.listing import IssueDoc
 
 _KEPT_AS_METADATA: Final = (
     "--mol-type", "--wisp-type", "--event-actor", "--event-category", "--event-payload", "--event-target",

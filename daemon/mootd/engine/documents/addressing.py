@@ -4,13 +4,13 @@ Invariant: nothing is guessed. Without a plane it is the machine's only federati
 where a name stands for documents of several kinds, who asks says which.
 """
 
-from moot_protocol.documents import DOCUMENT_KINDS, Named, is_set, read_name
+from moot_protocol.documents.document import DOCUMENT_KINDS, Named, is_set, read_name
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.genesis import PlaneKind
+from moot_protocol.trust.genesis import PlaneKind
 from mootd.engine.documents.reading import Document, Documents, Version
-from mootd.engine.log import PlaneRow
 from mootd.engine.planes import issue_plane_meant, issue_planes, labels_of
 from mootd.engine.state import no_town
+from mootd.engine.stored.log import PlaneRow
 
 
 def plane_for(documents: Documents, plane: str, home: str) -> PlaneRow:

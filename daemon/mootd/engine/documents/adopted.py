@@ -11,16 +11,16 @@ from functools import cached_property
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from moot_protocol.charter import PLANE_ENTITY
-from moot_protocol.documents import ROLE, content_hash, is_set, read_name
-from moot_protocol.event import Dot
-from moot_protocol.genesis import PlaneKind
-from moot_protocol.kinds import GENESIS
-from mootd.engine import layout
+from moot_protocol.documents.document import ROLE, content_hash, is_set, read_name
+from moot_protocol.log.event import Dot
+from moot_protocol.merge.kinds import GENESIS
+from moot_protocol.trust.charter import PLANE_ENTITY
+from moot_protocol.trust.genesis import PlaneKind
 from mootd.engine.documents.reading import Document, Documents, Version
-from mootd.engine.entities import value_in
-from mootd.engine.former import OwnTown
-from mootd.engine.log import FeedRow, PlaneRow, StoredEvent
+from mootd.engine.membership.former import OwnTown
+from mootd.engine.stored import layout
+from mootd.engine.stored.log import FeedRow, PlaneRow, StoredEvent
+from mootd.engine.views.entities import value_in
 
 ADOPTION: Final = "adoption"
 CONTENT: Final = "content"

@@ -6,11 +6,11 @@ another version beside them is none of the dispute and stays.
 
 from typing import Any
 
-from moot_protocol import policies
-from moot_protocol.documents import DOCUMENT, FORMULA
-from moot_protocol.picks import value_name
-from moot_protocol.register import Sibling
-from moot_protocol.semver import precedence
+from moot_protocol.documents.document import DOCUMENT, FORMULA
+from moot_protocol.issues.picks import value_name
+from moot_protocol.merge import policies
+from moot_protocol.merge.register import Sibling
+from moot_protocol.text.semver import precedence
 from mootd.engine.documents.reading import Document, Documents, Version
 from mootd.engine.documents.telling import diff_between, origin
 from mootd.engine.planes import issue_planes, labels_of

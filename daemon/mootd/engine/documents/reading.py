@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from moot_protocol import policies
-from moot_protocol.documents import (
+from moot_protocol.documents.document import (
     DOCUMENT,
     DOCUMENT_KINDS,
     Content,
@@ -21,20 +20,21 @@ from moot_protocol.documents import (
     version_names,
 )
 from moot_protocol.errors import RefusedError
-from moot_protocol.event import Dot
-from moot_protocol.kinds import Role, field_of
-from moot_protocol.lineage import Lineage, agreed
-from moot_protocol.policies import elements
-from moot_protocol.register import Sibling
-from moot_protocol.towns import TownStanding
-from mootd.engine import layout
-from mootd.engine.charters import towns_of
-from mootd.engine.entities import Entities, value_in
-from mootd.engine.former import OwnTown
-from mootd.engine.log import FeedRow, PlaneRow, StoredEvent
-from mootd.engine.log_snapshot import LogSnapshot
-from mootd.engine.record import Record
-from mootd.engine.towns import own_name
+from moot_protocol.log.event import Dot
+from moot_protocol.merge import policies
+from moot_protocol.merge.kinds import Role, field_of
+from moot_protocol.merge.lineage import Lineage, agreed
+from moot_protocol.merge.policies import elements
+from moot_protocol.merge.register import Sibling
+from moot_protocol.trust.towns import TownStanding
+from mootd.engine.membership.charters import towns_of
+from mootd.engine.membership.former import OwnTown
+from mootd.engine.membership.towns import own_name
+from mootd.engine.stored import layout
+from mootd.engine.stored.log import FeedRow, PlaneRow, StoredEvent
+from mootd.engine.stored.log_snapshot import LogSnapshot
+from mootd.engine.views.entities import Entities, value_in
+from mootd.engine.views.record import Record
 
 _CONTENTS: Final = 64
 """Texts whose content is kept while documents are read: replicas and planes hold many of the same."""

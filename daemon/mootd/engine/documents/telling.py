@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 
 from moot_protocol.clock import to_ms
-from moot_protocol.documents import (
+from moot_protocol.documents.document import (
     Content,
     RoleText,
     content_hash,
@@ -17,15 +17,15 @@ from moot_protocol.documents import (
     problem_of,
     title_of,
 )
+from moot_protocol.documents.formula import Formula
 from moot_protocol.errors import RefusedError
-from moot_protocol.formula import Formula
 from moot_protocol.ids import key_text
-from moot_protocol.text_diff import unified_diff
+from moot_protocol.text.diff import unified_diff
 from mootd.engine.documents.adopted import Adoption, Decisions, Standing
 from mootd.engine.documents.reading import Document, Documents, Version
-from mootd.engine.log import PlaneRow
+from mootd.engine.membership.towns import home_of
 from mootd.engine.planes import issue_planes, labels_of
-from mootd.engine.towns import home_of
+from mootd.engine.stored.log import PlaneRow
 
 NOTHING: Final = "nothing"
 """What a diff calls the text of what isn't there yet."""

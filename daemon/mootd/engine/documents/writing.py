@@ -7,8 +7,7 @@ that its kind accepts is written, and a version of a formula never stands for tw
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from moot_protocol.document_requests import AdoptDocument, NewDocument, PublishDocument, ResolveDocument
-from moot_protocol.documents import (
+from moot_protocol.documents.document import (
     DOCUMENT,
     DOCUMENT_KINDS,
     FORMULA,
@@ -21,13 +20,14 @@ from moot_protocol.documents import (
     value_of,
     version_in,
 )
+from moot_protocol.documents.formula import BUMPS, bumped, with_version
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.event import Dot, Draft, Write
-from moot_protocol.formula import BUMPS, bumped, with_version
 from moot_protocol.ids import key_from_text
-from moot_protocol.kinds import Role, field_of
-from moot_protocol.picks import picked
-from moot_protocol.semver import UNVERSIONED, Precedence, precedence
+from moot_protocol.issues.picks import picked
+from moot_protocol.log.event import Dot, Draft, Write
+from moot_protocol.merge.kinds import Role, field_of
+from moot_protocol.requests.documents import AdoptDocument, NewDocument, PublishDocument, ResolveDocument
+from moot_protocol.text.semver import UNVERSIONED, Precedence, precedence
 from mootd.engine.documents.addressing import find_document, meant_version, plane_for
 from mootd.engine.documents.adopted import (
     ADOPTION,
@@ -40,7 +40,7 @@ from mootd.engine.documents.adopted import (
 from mootd.engine.documents.conflicts import disputed, rivals
 from mootd.engine.documents.reading import Document, Documents, Version
 from mootd.engine.documents.telling import problem_with, replaced_by, told_in_full
-from mootd.engine.log import PlaneRow
+from mootd.engine.stored.log import PlaneRow
 from mootd.engine.unit import Unit
 
 

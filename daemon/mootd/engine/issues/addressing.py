@@ -8,18 +8,18 @@ from itertools import chain
 from typing import Any, Final
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.genesis import PlaneKind
-from moot_protocol.kinds import ISSUE, PROJECT
-from moot_protocol.request_base import Request
-from moot_protocol.requests import Create, InitProject
-from moot_protocol.transfer_requests import Import, ImportEdits
-from mootd.engine import layout
-from mootd.engine.log import PlaneRow
-from mootd.engine.names import Names
+from moot_protocol.merge.kinds import ISSUE, PROJECT
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.issues import Create, InitProject
+from moot_protocol.requests.transfer import Import, ImportEdits
+from moot_protocol.trust.genesis import PlaneKind
+from mootd.engine.issues.names import Names
+from mootd.engine.machine.workspaces import read_workspace
 from mootd.engine.planes import issue_plane_meant, issue_planes, labels_of
-from mootd.engine.record import Record
+from mootd.engine.stored import layout
+from mootd.engine.stored.log import PlaneRow
 from mootd.engine.unit import Unit
-from mootd.engine.workspaces import read_workspace
+from mootd.engine.views.record import Record
 
 _PROJECTS_TOLD: Final = 10
 """Projects that a refusal lists."""

@@ -7,18 +7,18 @@ cannot see one another may give one alias to two issues: then it means neither, 
 from typing import Any
 
 from moot_protocol import ids
-from moot_protocol.action_requests import Rename
 from moot_protocol.clock import to_ms
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_text
-from moot_protocol.issue import ALIAS
-from moot_protocol.listing import IssueDoc
-from mootd.engine import layout
+from moot_protocol.issues.issue import ALIAS
+from moot_protocol.requests.actions import Rename
+from moot_protocol.requests.listing import IssueDoc
 from mootd.engine.issues.addressing import refuse_taken
 from mootd.engine.issues.mutations import UNCHANGED, IssueWriter
+from mootd.engine.issues.names import Names
 from mootd.engine.issues.reading import Issues
-from mootd.engine.names import Names
 from mootd.engine.planes import issue_planes
+from mootd.engine.stored import layout
 from mootd.engine.unit import Unit
 
 

@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-from moot_protocol import json_text, limits
+from moot_protocol import limits
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import line_problem
-from moot_protocol.issue import DEFAULT_STATUS, DEFAULT_TYPE, SHAPES, Shape
-from moot_protocol.kinds import ISSUE, Policy, field_of
+from moot_protocol.issues.issue import DEFAULT_STATUS, DEFAULT_TYPE, SHAPES, Shape
+from moot_protocol.issues.settings import STATUSES, TYPES
 from moot_protocol.limits import LOWEST_PRIORITY
-from moot_protocol.requests import Edge
-from moot_protocol.settings import STATUSES, TYPES
+from moot_protocol.merge.kinds import ISSUE, Policy, field_of
+from moot_protocol.requests.issues import Edge
+from moot_protocol.text import json_text
 from moot_protocol.times import instant_ms
 from mootd.engine.issues.vocabulary import Vocabulary
 

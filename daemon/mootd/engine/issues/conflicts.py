@@ -6,7 +6,11 @@ from typing import Any
 import msgspec
 
 from moot_protocol.clock import to_ms
-from moot_protocol.deletion import (
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.ids import key_text
+from moot_protocol.issues.issue import IssueReading
+from moot_protocol.issues.picks import picked, value_name
+from moot_protocol.merge.deletion import (
     DELETED,
     TO_BE_SEEN,
     beside_deletions,
@@ -16,20 +20,16 @@ from moot_protocol.deletion import (
     said,
     with_seen,
 )
-from moot_protocol.errors import Code, RefusedError
-from moot_protocol.ids import key_text
-from moot_protocol.issue import IssueReading
-from moot_protocol.kinds import ISSUE, Policy, field_of
-from moot_protocol.listing import IssueDoc
-from moot_protocol.picks import picked, value_name
-from moot_protocol.policies import is_empty, rank
-from moot_protocol.register import MISSING, Live, Sibling
-from moot_protocol.requests import IssueFields, Resolve
-from mootd.engine import layout
+from moot_protocol.merge.kinds import ISSUE, Policy, field_of
+from moot_protocol.merge.policies import is_empty, rank
+from moot_protocol.merge.register import MISSING, Live, Sibling
+from moot_protocol.requests.issues import IssueFields, Resolve
+from moot_protocol.requests.listing import IssueDoc
 from mootd.engine.issues import checks
 from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.issues.reading import Issues
-from mootd.engine.record import Record
+from mootd.engine.stored import layout
+from mootd.engine.views.record import Record
 
 
 def conflicting_issues(issues: Issues) -> Iterator[Record]:

@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from moot_protocol.action_requests import Diff
 from moot_protocol.clock import to_ms
 from moot_protocol.errors import RefusedError
-from moot_protocol.issue import TOMBSTONE
-from moot_protocol.kinds import ISSUE
-from moot_protocol.listing import IssueDoc
+from moot_protocol.issues.issue import TOMBSTONE
+from moot_protocol.merge.kinds import ISSUE
+from moot_protocol.requests.actions import Diff
+from moot_protocol.requests.listing import IssueDoc
 from mootd.engine.issues.history import as_of
 from mootd.engine.issues.reading import Issues
-from mootd.engine.record import Record, decode_record
+from mootd.engine.views.record import Record, decode_record
 
 _NOT_COMPARED: Final = frozenset({"updated_at", "_missing", "_erased"})
 """Fields of documents whose changes are no news: each follows from others."""

@@ -3,12 +3,12 @@
 Who changes a deleted issue writes its deletion anew.
 """
 
-from moot_protocol.deletion import DELETED, is_planned, renewed, sighted
-from moot_protocol.event import Draft, Event, PlainDraft, Write
-from moot_protocol.kinds import ISSUE
+from moot_protocol.log.event import Draft, Event, PlainDraft, Write
+from moot_protocol.merge.deletion import DELETED, is_planned, renewed, sighted
+from moot_protocol.merge.kinds import ISSUE
 from mootd.engine.editor import Editor
-from mootd.engine.record import live_of
 from mootd.engine.unit import Unit
+from mootd.engine.views.record import live_of
 
 
 def append(unit: Unit, plane: int, draft: Draft) -> Event:

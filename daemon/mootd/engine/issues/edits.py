@@ -6,23 +6,23 @@ A line that is gone is no deletion, since Beads deletes by a tombstone: it is re
 from collections import Counter
 from typing import Any, Final
 
-from moot_protocol.beads import ImportedIssue, parse_line
-from moot_protocol.beads_edits import edits
-from moot_protocol.beads_pairs import LinePair
-from moot_protocol.beads_writes import Events
-from moot_protocol.deletion import DELETED, TO_BE_SEEN, with_seen
+from moot_protocol.beads.edits import edits
+from moot_protocol.beads.line_problem import LineProblem
+from moot_protocol.beads.lines import ImportedIssue, parse_line
+from moot_protocol.beads.pairs import LinePair
+from moot_protocol.beads.writes import Events
 from moot_protocol.errors import MootError
-from moot_protocol.event import Draft, Write
-from moot_protocol.issue import facts, project_of
-from moot_protocol.kinds import ISSUE
-from moot_protocol.line_problem import LineProblem
-from moot_protocol.transfer_requests import EDIT_COUNTS, ImportEdits
-from mootd.engine.entities import Entities
+from moot_protocol.issues.issue import facts, project_of
+from moot_protocol.log.event import Draft, Write
+from moot_protocol.merge.deletion import DELETED, TO_BE_SEEN, with_seen
+from moot_protocol.merge.kinds import ISSUE
+from moot_protocol.requests.transfer import EDIT_COUNTS, ImportEdits
 from mootd.engine.issues.editor import append
 from mootd.engine.issues.importing import MAY_BE_ERASED, Importer, Parsed, failing_as_a_whole, refused
 from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.issues.reading import Issues
-from mootd.engine.record import Record
+from mootd.engine.views.entities import Entities
+from mootd.engine.views.record import Record
 
 _MISSING: Final = "not in the file any more; left alone here"
 _DELETED_HERE: Final = "deleted here; what changed in its line stays in its record"

@@ -8,19 +8,19 @@ written again over itself. What another town wrote, and this machine may not era
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from moot_protocol.action_requests import Erase
-from moot_protocol.deletion import DELETED, TO_BE_SEEN, is_deletion, seen_by, with_seen
-from moot_protocol.erasure import ERASABLE, TITLE_ERASED, WORDS
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.kinds import ISSUE, SET_LIKE, field_of
-from moot_protocol.register import MISSING
-from mootd.engine.copies import MARK
-from mootd.engine.cut import Place
-from mootd.engine.erasing import CLEARED, Found, append_erasures, mine_of, written
+from moot_protocol.issues.erasure import ERASABLE, TITLE_ERASED, WORDS
+from moot_protocol.merge.deletion import DELETED, TO_BE_SEEN, is_deletion, seen_by, with_seen
+from moot_protocol.merge.kinds import ISSUE, SET_LIKE, field_of
+from moot_protocol.merge.register import MISSING
+from moot_protocol.requests.actions import Erase
+from mootd.engine.erasure.erasing import CLEARED, Found, append_erasures, mine_of, written
+from mootd.engine.exchange.cut import Place
+from mootd.engine.issues.copies import MARK
 from mootd.engine.issues.editor import IssueEditor
 from mootd.engine.issues.mutations import UNCHANGED, IssueWriter
 from mootd.engine.issues.undoing import as_first_written
-from mootd.engine.record import Group, pairs_of
+from mootd.engine.views.record import Group, pairs_of
 
 _REASON: Final = "delete_reason"
 """The field that is a part of a deletion: of that nothing else is erased."""

@@ -3,10 +3,10 @@
 from typing import Any, Final
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.gate_requests import AWAIT_TYPES, AWAITING_ISSUES, GATE, WAITERS, Await, CreateGate, SetAwaited
 from moot_protocol.limits import NAME_BYTES, WAITERS_OF_ISSUE
-from moot_protocol.listing import IssueDoc
-from moot_protocol.requests import AddEdge, Create, Edge, IssueFields
+from moot_protocol.requests.gates import AWAIT_TYPES, AWAITING_ISSUES, GATE, WAITERS, Await, CreateGate, SetAwaited
+from moot_protocol.requests.issues import AddEdge, Create, Edge, IssueFields
+from moot_protocol.requests.listing import IssueDoc
 from mootd.engine.issues import checks
 from mootd.engine.issues.addressing import plane_of_project
 from mootd.engine.issues.links import add_edge

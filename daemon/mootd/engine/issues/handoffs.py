@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 
-from moot_protocol.claim_requests import WriteHandoff
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.handoff import Handoff, handoff_comment, read_handoff
+from moot_protocol.issues.handoff import Handoff, handoff_comment, read_handoff
 from moot_protocol.limits import TEXT_BYTES
-from moot_protocol.listing import IssueDoc
+from moot_protocol.requests.claims import WriteHandoff
+from moot_protocol.requests.listing import IssueDoc
 from mootd.engine.issues import checks
 from mootd.engine.issues.mutations import IssueWriter
 

@@ -4,17 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 from moot_protocol.clock import to_ms
-from moot_protocol.event import Change
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import Role
-from moot_protocol.listing import IssueDoc
-from moot_protocol.register import MISSING
-from mootd.engine.entities import Entities, value_in
-from mootd.engine.erased import was_erased
-from mootd.engine.erasers import Erasers
+from moot_protocol.log.event import Change
+from moot_protocol.merge.kinds import Role
+from moot_protocol.merge.register import MISSING
+from moot_protocol.requests.listing import IssueDoc
 from mootd.engine.issues.reading import Issues
-from mootd.engine.log import StoredEvent
-from mootd.engine.record import Merge, Record
+from mootd.engine.stored.erased import was_erased
+from mootd.engine.stored.log import StoredEvent
+from mootd.engine.views.entities import Entities, value_in
+from mootd.engine.views.erasers import Erasers
+from mootd.engine.views.record import Merge, Record
 
 
 def describe(entities: Entities, plane: int, stored: StoredEvent, erasers: Erasers) -> dict[str, Any]:

@@ -11,19 +11,19 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from moot_protocol import policies
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import CLOSED, Facts, facts
-from moot_protocol.kinds import ISSUE, Policy
-from moot_protocol.leases import IN_PROGRESS, LEASES, Lease, lease_held, lease_of, new_lease
+from moot_protocol.issues.claim_lease import IN_PROGRESS, LEASES, Lease, lease_held, lease_of, new_lease
+from moot_protocol.issues.issue import CLOSED, Facts, facts
 from moot_protocol.limits import CLAIM_TTL_LEAST_MS, CLAIM_TTL_MOST_MS, CLAIMS_WATCHED
-from moot_protocol.register import Live
+from moot_protocol.merge import policies
+from moot_protocol.merge.kinds import ISSUE, Policy
+from moot_protocol.merge.register import Live
 from moot_protocol.time_units import DAY_MS, SECOND_MS
-from mootd.engine import layout
 from mootd.engine.editor import Editor
-from mootd.engine.entities import Entities
-from mootd.engine.record import Record, live_of
+from mootd.engine.stored import layout
 from mootd.engine.unit import Unit
+from mootd.engine.views.entities import Entities
+from mootd.engine.views.record import Record, live_of
 from mootd.store.port import Reader, Table
 
 

@@ -9,27 +9,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
-from moot_protocol.beads import ImportedIssue
-from moot_protocol.beads_odd import NO_TITLE, Present, ahead_oddity, unknown_oddity
-from moot_protocol.beads_plain import PlainLine, events_for_new, read_line
-from moot_protocol.beads_writes import Events, differences, is_older
+from moot_protocol.beads.line_problem import LineProblem
+from moot_protocol.beads.lines import ImportedIssue
+from moot_protocol.beads.odd import NO_TITLE, Present, ahead_oddity, unknown_oddity
+from moot_protocol.beads.plain import PlainLine, events_for_new, read_line
+from moot_protocol.beads.writes import Events, differences, is_older
 from moot_protocol.clock import to_ms
 from moot_protocol.errors import STORE_CODES, Code, MootError, RefusedError
-from moot_protocol.event import Draft, NewEntity, PlainDraft
-from moot_protocol.issue import project_of
-from moot_protocol.kinds import ISSUE
-from moot_protocol.line_problem import LineProblem
-from moot_protocol.matching import STATUS_KEY
-from moot_protocol.settings import STATUSES, TYPES
+from moot_protocol.issues.issue import project_of
+from moot_protocol.issues.settings import STATUSES, TYPES
+from moot_protocol.log.event import Draft, NewEntity, PlainDraft
+from moot_protocol.merge.kinds import ISSUE
+from moot_protocol.requests.matching import STATUS_KEY
 from moot_protocol.times import instant_ms
-from mootd.engine.entities import Entities
-from mootd.engine.erased import has_erased
 from mootd.engine.issues.editor import append
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.reading import Issues
 from mootd.engine.issues.vocabulary import TYPE_KEY, Vocabularies, Vocabulary
-from mootd.engine.record import Record
+from mootd.engine.stored.erased import has_erased
 from mootd.engine.unit import FLUSH_AFTER, Unit
+from mootd.engine.views.entities import Entities
+from mootd.engine.views.record import Record
 
 _DELETED_HERE: Final = "deleted here; `moot undelete` it first to take this line in"
 MAY_BE_ERASED: Final = "some of it was erased here, and the line doesn't say when it was changed (`updated_at`)"

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from moot_protocol import issue
-from moot_protocol.edge_types import EXTERNAL
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import AddEdge, RemoveEdge
-from mootd.engine.cycles import WAITING
+from moot_protocol.issues import issue
+from moot_protocol.issues.edge_types import EXTERNAL
+from moot_protocol.requests.issues import AddEdge, RemoveEdge
 from mootd.engine.issues import checks
 from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.issues.trees import refuse_cycle, refuse_deadlock
+from mootd.engine.views.cycles import WAITING
 
 
 def add_edge(writer: IssueWriter, request: AddEdge) -> dict[str, Any]:

@@ -4,17 +4,17 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from functools import partial
 
-from moot_protocol.beads import export_line
+from moot_protocol.beads.lines import export_line
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import facts, project_of
-from moot_protocol.kinds import ISSUE
-from mootd.engine import layout
-from mootd.engine.entities import Entities
+from moot_protocol.issues.issue import facts, project_of
+from moot_protocol.merge.kinds import ISSUE
 from mootd.engine.issues.reading import Issues
-from mootd.engine.log import damaged, decode_feed
-from mootd.engine.record import Record
 from mootd.engine.replica import Replica
 from mootd.engine.state import State
+from mootd.engine.stored import layout
+from mootd.engine.stored.log import damaged, decode_feed
+from mootd.engine.views.entities import Entities
+from mootd.engine.views.record import Record
 from mootd.store.port import Reader, Table
 
 

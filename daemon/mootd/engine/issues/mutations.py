@@ -5,28 +5,29 @@ from typing import Any, Final
 
 import msgspec
 
-from moot_protocol import ids, issue, limits
-from moot_protocol.claiming import check_beside_claim
-from moot_protocol.deletion import DELETED, deletion
-from moot_protocol.edge_types import BLOCKING, EXTERNAL, PARENT
+from moot_protocol import ids, limits
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import Facts, facts
-from moot_protocol.issue_document import comment_document
-from moot_protocol.kinds import ISSUE
-from moot_protocol.leases import IN_PROGRESS
-from moot_protocol.listing import IssueDoc
-from moot_protocol.register import Sibling
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import AddComment, Close, Create, Delete, Edge, IssueFields, Reopen, Undelete, Update
+from moot_protocol.issues import issue
+from moot_protocol.issues.claim_lease import IN_PROGRESS
+from moot_protocol.issues.claiming import check_beside_claim
+from moot_protocol.issues.edge_types import BLOCKING, EXTERNAL, PARENT
+from moot_protocol.issues.issue import Facts, facts
+from moot_protocol.issues.issue_document import comment_document
+from moot_protocol.merge.deletion import DELETED, deletion
+from moot_protocol.merge.kinds import ISSUE
+from moot_protocol.merge.register import Sibling
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.issues import AddComment, Close, Create, Delete, Edge, IssueFields, Reopen, Undelete, Update
+from moot_protocol.requests.listing import IssueDoc
 from mootd.engine.issues import checks, holding
 from mootd.engine.issues.addressing import exactly, refuse_elsewhere, refuse_taken
 from mootd.engine.issues.editor import IssueEditor
+from mootd.engine.issues.origins import Origins
 from mootd.engine.issues.reading import Issues
 from mootd.engine.issues.trees import refuse_blockers_above, refuse_cycle, refuse_deadlock
 from mootd.engine.issues.vocabulary import Vocabularies, Vocabulary
-from mootd.engine.origins import Origins
-from mootd.engine.record import Group, Record, groups_of, live_of
 from mootd.engine.unit import Unit
+from mootd.engine.views.record import Group, Record, groups_of, live_of
 
 _OPEN: Final = "open"
 UNCHANGED: Final = {"_unchanged": True}

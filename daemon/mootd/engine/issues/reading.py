@@ -3,22 +3,22 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, Protocol
 
-from moot_protocol import issue_document
-from moot_protocol.edge_types import BLOCKING, PARENT, WAITS_FOR
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import TOMBSTONE, IssueReading, read_issue
-from moot_protocol.kinds import ISSUE, SET_LIKE, field_of
-from moot_protocol.listing import IssueDoc
-from moot_protocol.register import MISSING, Live, Sibling
-from mootd.engine import layout
-from mootd.engine.entities import Entities
-from mootd.engine.erased import was_erased
-from mootd.engine.graph import must_wait
-from mootd.engine.layout import BACK_EDGE, CYCLE, EDGE
-from mootd.engine.names import Names
-from mootd.engine.origins import ORIGIN
-from mootd.engine.record import Group, Record, groups_of
-from mootd.engine.standing import BLOCKED, Standing
+from moot_protocol.issues import issue_document
+from moot_protocol.issues.edge_types import BLOCKING, PARENT, WAITS_FOR
+from moot_protocol.issues.issue import TOMBSTONE, IssueReading, read_issue
+from moot_protocol.merge.kinds import ISSUE, SET_LIKE, field_of
+from moot_protocol.merge.register import MISSING, Live, Sibling
+from moot_protocol.requests.listing import IssueDoc
+from mootd.engine.issues.names import Names
+from mootd.engine.issues.origins import ORIGIN
+from mootd.engine.stored import layout
+from mootd.engine.stored.erased import was_erased
+from mootd.engine.stored.layout import BACK_EDGE, CYCLE, EDGE
+from mootd.engine.views.entities import Entities
+from mootd.engine.views.graph import must_wait
+from mootd.engine.views.record import Group, Record, groups_of
+from mootd.engine.views.standing import BLOCKED, Standing
 
 HOLDING: Final = BLOCKING | {PARENT, WAITS_FOR}
 """Types of the edges that can hold an issue up."""

@@ -7,11 +7,11 @@ from typing import Any, Final
 import msgspec
 
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.gate_requests import AWAITING_ISSUES
 from moot_protocol.limits import SCRIPT_STEPS
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import Script
-from moot_protocol.scripts import STEPS
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.gates import AWAITING_ISSUES
+from moot_protocol.requests.issues import Script
+from moot_protocol.requests.scripts import STEPS
 
 _ID_KEYS: Final = frozenset({"id", "to", "parent"})
 _AWAITED: Final = frozenset({"await_id"})

@@ -5,11 +5,11 @@ Invariant: setting a dimension leaves one label of it, whatever labels of it the
 
 from typing import Any, Final
 
-from moot_protocol.action_requests import SetState
 from moot_protocol.errors import RefusedError
-from moot_protocol.issue import CLOSED
+from moot_protocol.issues.issue import CLOSED
 from moot_protocol.limits import LOWEST_PRIORITY
-from moot_protocol.requests import Create, IssueFields
+from moot_protocol.requests.actions import SetState
+from moot_protocol.requests.issues import Create, IssueFields
 from mootd.engine.issues import checks
 from mootd.engine.issues.mutations import IssueWriter
 

@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from moot_protocol.edge_types import BLOCKING, EXTERNAL, PARENT
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import read_edges
-from moot_protocol.requests import Edges, EdgeTree
-from mootd.engine import layout
-from mootd.engine.cycles import WAITING
+from moot_protocol.issues.edge_types import BLOCKING, EXTERNAL, PARENT
+from moot_protocol.issues.issue import read_edges
+from moot_protocol.requests.issues import Edges, EdgeTree
 from mootd.engine.issues.reading import Issues
-from mootd.engine.layout import BACK_EDGE, CYCLE, EDGE
+from mootd.engine.stored import layout
+from mootd.engine.stored.layout import BACK_EDGE, CYCLE, EDGE
+from mootd.engine.views.cycles import WAITING
 
 _TREE_NODES = 10_000
 """Issues in one tree; deeper ones are marked as cut."""

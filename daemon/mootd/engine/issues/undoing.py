@@ -12,32 +12,32 @@ what it took is gone, and to undo only what it wrote again would bring nothing b
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
-from moot_protocol import json_text
-from moot_protocol.action_requests import Undo
 from moot_protocol.clock import to_ms
-from moot_protocol.deletion import DELETED, TO_BE_SEEN, deletion, is_deletion, read_deletion, with_seen
-from moot_protocol.erasure import author_in, names_in
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.event import LEAF_PREFIX_BYTES, Change, Dot, Write
 from moot_protocol.ids import key_text
-from moot_protocol.issue import SHAPES, STOOD_FOR, Shape, stand_in
-from moot_protocol.kinds import ERASE, ISSUE, SET_LIKE, Policy, field_of
+from moot_protocol.issues.erasure import author_in, names_in
+from moot_protocol.issues.issue import SHAPES, STOOD_FOR, Shape, stand_in
 from moot_protocol.limits import UNDO_EVENTS
-from moot_protocol.policies import Reading, is_empty, read
-from moot_protocol.register import MISSING, Sibling
-from mootd.engine.entities import Entities, value_in
-from mootd.engine.erased import was_erased
+from moot_protocol.log.event import LEAF_PREFIX_BYTES, Change, Dot, Write
+from moot_protocol.merge.deletion import DELETED, TO_BE_SEEN, deletion, is_deletion, read_deletion, with_seen
+from moot_protocol.merge.kinds import ERASE, ISSUE, SET_LIKE, Policy, field_of
+from moot_protocol.merge.policies import Reading, is_empty, read
+from moot_protocol.merge.register import MISSING, Sibling
+from moot_protocol.requests.actions import Undo
+from moot_protocol.text import json_text
 from mootd.engine.issues.conflicts import deletions
 from mootd.engine.issues.editor import IssueEditor
 from mootd.engine.issues.history import past_of
 from mootd.engine.issues.holding import follow_claim
 from mootd.engine.issues.mutations import UNCHANGED
+from mootd.engine.issues.names import Names
 from mootd.engine.issues.reading import Issues
-from mootd.engine.log import PlaneRow, StoredEvent, event_feed
-from mootd.engine.names import Names
 from mootd.engine.planes import issue_plane_meant, issue_planes, labels_of
-from mootd.engine.record import Group, groups_of
+from mootd.engine.stored.erased import was_erased
+from mootd.engine.stored.log import PlaneRow, StoredEvent, event_feed
 from mootd.engine.unit import Unit
+from mootd.engine.views.entities import Entities, value_in
+from mootd.engine.views.record import Group, groups_of
 from mootd.store.port import Table
 
 LOOKED_BACK: Final = 100_000

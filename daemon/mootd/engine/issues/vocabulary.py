@@ -8,13 +8,13 @@ longer has stays on the issues that bear it.
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from moot_protocol import policies
 from moot_protocol.errors import RefusedError
-from moot_protocol.kinds import SETTING, field_of
-from moot_protocol.matching import STATUS_KEY, own_statuses
-from moot_protocol.settings import STATUSES, TYPES, custom_types
-from mootd.engine import layout
-from mootd.engine.entities import Entities
+from moot_protocol.issues.settings import STATUSES, TYPES, custom_types
+from moot_protocol.merge import policies
+from moot_protocol.merge.kinds import SETTING, field_of
+from moot_protocol.requests.matching import STATUS_KEY, own_statuses
+from mootd.engine.stored import layout
+from mootd.engine.views.entities import Entities
 
 TYPE_KEY: Final = "types.custom"
 """The setting that says which types a project has of its own; which statuses: `STATUS_KEY`."""

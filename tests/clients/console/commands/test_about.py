@@ -6,7 +6,7 @@ import pytest
 
 from moot.console.commands.about import ONBOARD, QUICKSTART
 from moot.console.main import GRAMMAR
-from moot_protocol.listing import Page
+from moot_protocol.requests.listing import Page
 from moot_testkit.console import Outcome, issue, run_console
 from moot_testkit.terminal import FACTS
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from moot.console import exits
-from moot_protocol.access_requests import CheckAccess, ImportAccess, ShowAccess, ValidateAccess
+from moot_protocol.requests.access import CheckAccess, ImportAccess, ShowAccess, ValidateAccess
 from moot_testkit.console import run_console
 
 USER = {"name": "alice", "role": "user", "permissions": ["issue:*"], "restrictions": ["no:*polecat*"], "uids": [1000]}

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from moot.console import exits
-from moot_protocol.access_requests import CreateToken, RevokeToken
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests.access import CreateToken, RevokeToken
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import run_console
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from moot.console.commands.activity import COMMANDS
-from moot_protocol.machine_requests import Events
+from moot_protocol.requests.machine import Events
 from moot_testkit.canned_api import NOW_MS, CannedApi, InTurn, Ran, run
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from moot.console import exits
-from moot_protocol.audit_requests import ListAudit, VerifyAudit
+from moot_protocol.requests.audit import ListAudit, VerifyAudit
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import in_turn, run_console
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.machine_requests import Backup, CheckBackup
+from moot_protocol.requests.machine import Backup, CheckBackup
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import Outcome, in_turn, run_console
 from moot_testkit.terminal import FACTS

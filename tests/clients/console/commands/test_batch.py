@@ -7,7 +7,7 @@ import pytest
 from moot.console.commands import batch as commands
 from moot.console.commands.batch import tokens
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Script
+from moot_protocol.requests.issues import Script
 from moot_testkit.console import Outcome, issue, run_console
 
 

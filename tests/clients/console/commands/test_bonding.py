@@ -6,7 +6,7 @@ import pytest
 
 from moot.console.commands.bonding import name_of
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Show
+from moot_protocol.requests.issues import Show
 from moot_testkit.pouring import Pourer
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from moot.console.commands.changes import COMMANDS
-from moot_protocol.action_requests import Diff, Undo
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests.actions import Diff, Undo
 from moot_testkit.canned_api import NOW_MS, CannedApi, Ran, run
 from moot_testkit.console import issue, run_console
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from moot.console.commands.claims import COMMANDS, seconds
-from moot_protocol.claim_requests import ClaimPeers, Heartbeat, Unclaim
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Script, Update
+from moot_protocol.requests.claims import ClaimPeers, Heartbeat, Unclaim
+from moot_protocol.requests.issues import Script, Update
 from moot_testkit.canned_api import CannedApi, InTurn, Ran, run
 from moot_testkit.console import issue, run_console
 

@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Create, InitProject, IssueFields, ListIssues, Show, Update
+from moot_protocol.requests.issues import Create, InitProject, IssueFields, ListIssues, Show, Update
 from moot_testkit.canned_api import CannedApi, run
 from moot_testkit.pouring import COMMANDS, Pourer
 from moot_testkit.terminal import FACTS

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from moot.console.commands.conflicts import COMMANDS
-from moot_protocol.document_requests import DocumentConflicts
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Conflicts
+from moot_protocol.requests.documents import DocumentConflicts
+from moot_protocol.requests.issues import Conflicts
 from moot_testkit.canned_api import NOW_MS, CannedApi, run
 from moot_testkit.terminal import FACTS
 

@@ -7,7 +7,7 @@ import pytest
 
 from moot.console.commands import creating, write
 from moot_protocol.errors import RefusedError
-from moot_protocol.requests import Create, Edge, IssueFields, Script
+from moot_protocol.requests.issues import Create, Edge, IssueFields, Script
 from moot_testkit.canned_api import CannedApi, Ran, run
 from moot_testkit.console import issue
 from moot_testkit.terminal import FACTS, RecordingTerminal

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.machine_requests import Ping, Status, Stop
-from moot_protocol.mirror_requests import WorkspaceMoved
+from moot_protocol.requests.machine import Ping, Status, Stop
+from moot_protocol.requests.mirrors import WorkspaceMoved
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import Outcome, run_console
 from moot_testkit.terminal import FACTS, at_terminal

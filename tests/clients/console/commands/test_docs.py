@@ -11,7 +11,9 @@ from moot.console.commands.docs import COMMANDS
 from moot.console.commands.lifecycle import COMMANDS as LIFECYCLE
 from moot.console.grammar import Grammar, Section
 from moot.console.terminal import Facts
-from moot_protocol.document_requests import (
+from moot_protocol.documents.document import starting_text
+from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.requests.documents import (
     AdoptDocument,
     DocumentHistory,
     Documents,
@@ -20,8 +22,6 @@ from moot_protocol.document_requests import (
     ResolveDocument,
     ShowDocument,
 )
-from moot_protocol.documents import starting_text
-from moot_protocol.errors import Code, MootError, RefusedError
 from moot_testkit.canned_api import NOW_MS, CannedApi, InTurn, Ran
 from moot_testkit.console import run_console
 from moot_testkit.terminal import FACTS, RecordingTerminal, at_terminal, without_colours

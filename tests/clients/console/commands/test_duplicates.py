@@ -7,9 +7,9 @@ import pytest
 
 from moot.console.commands.duplicates import COMMANDS
 from moot_protocol.errors import RefusedError
-from moot_protocol.listing import Filter
-from moot_protocol.query_requests import Duplicates, Similar
-from moot_protocol.requests import Script
+from moot_protocol.requests.issues import Script
+from moot_protocol.requests.listing import Filter
+from moot_protocol.requests.queries import Duplicates, Similar
 from moot_testkit.canned_api import CannedApi, Ran, run
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import AddComment, AddEdge, Edge, RemoveEdge, Update
+from moot_protocol.requests.issues import AddComment, AddEdge, Edge, RemoveEdge, Update
 from moot_testkit.console import Outcome, issue, run_console
 
 EDGE = {"issue_id": "bd-1", "depends_on_id": "bd-2", "type": "blocks", "created": True}

@@ -7,7 +7,7 @@ import pytest
 
 from moot.console.commands.editing import COMMANDS
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import IssueFields, Update
+from moot_protocol.requests.issues import IssueFields, Update
 from moot_testkit.canned_api import CannedApi, InTurn, Ran, run
 from moot_testkit.console import issue
 from moot_testkit.terminal import FACTS, RecordingTerminal

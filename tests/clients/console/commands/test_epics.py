@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from moot.console.commands.epics import COMMANDS
-from moot_protocol.action_requests import EpicStatus
-from moot_protocol.requests import Close, Script
+from moot_protocol.requests.actions import EpicStatus
+from moot_protocol.requests.issues import Close, Script
 from moot_testkit.canned_api import CannedApi, Ran, run
 from moot_testkit.console import issue
 

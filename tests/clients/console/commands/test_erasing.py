@@ -6,10 +6,10 @@ from typing import Any, cast
 import pytest
 
 from moot.console.commands.erasing import COMMANDS, NOT_ERASED, field_meant
-from moot_protocol.action_requests import Erase
-from moot_protocol.erasure import ERASABLE, TITLE_ERASED, WORDS
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import AddComment, History, IssueFields, Show, Update
+from moot_protocol.issues.erasure import ERASABLE, TITLE_ERASED, WORDS
+from moot_protocol.requests.actions import Erase
+from moot_protocol.requests.issues import AddComment, History, IssueFields, Show, Update
 from moot_testkit.canned_api import CannedApi, Ran, run
 from moot_testkit.console import run_console
 from moot_testkit.pouring import Pourer

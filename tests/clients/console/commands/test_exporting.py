@@ -7,9 +7,9 @@ import pytest
 from moot.console.commands import transfer
 from moot.console.safe_text import is_plain
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Filter, Page
-from moot_protocol.memory_requests import Memories
-from moot_protocol.transfer_requests import Export
+from moot_protocol.requests.listing import Filter, Page
+from moot_protocol.requests.memories import Memories
+from moot_protocol.requests.transfer import Export
 from moot_testkit.console import in_turn, issue, run_console
 from moot_testkit.terminal import FACTS, at_terminal
 

@@ -6,9 +6,9 @@ import pytest
 
 from moot.console.commands.federation import review_lines
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import Sync
-from moot_protocol.federation_requests import FederationNews, FederationReview, FederationStatus
-from moot_protocol.machine_requests import Events
+from moot_protocol.requests.exchange import Sync
+from moot_protocol.requests.federation import FederationNews, FederationReview, FederationStatus
+from moot_protocol.requests.machine import Events
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import in_turn, run_console
 from moot_testkit.terminal import FACTS

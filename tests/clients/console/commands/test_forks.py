@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.membership_requests import Forks, SettleFork
+from moot_protocol.requests.membership import Forks, SettleFork
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import run_console
 

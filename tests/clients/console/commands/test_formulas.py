@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from moot_protocol.document_requests import NewDocument
 from moot_protocol.errors import RefusedError
-from moot_protocol.exchange_requests import CreatePlane
-from moot_protocol.requests import Show
+from moot_protocol.requests.documents import NewDocument
+from moot_protocol.requests.exchange import CreatePlane
+from moot_protocol.requests.issues import Show
 from moot_testkit.pouring import TEXT, Pourer
 from moot_testkit.terminal import FACTS
 

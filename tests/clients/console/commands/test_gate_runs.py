@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from moot.console.commands.gate_runs import COMMANDS, run_of
-from moot_protocol.gate_requests import SetAwaited
-from moot_protocol.listing import Page
+from moot_protocol.requests.gates import SetAwaited
+from moot_protocol.requests.listing import Page
 from moot_testkit.canned_api import CannedApi, Ran, run
 from moot_testkit.console import issue
 from moot_testkit.terminal import RecordingTerminal

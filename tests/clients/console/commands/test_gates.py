@@ -7,9 +7,9 @@ import pytest
 
 from moot.console.commands.gates import COMMANDS
 from moot_protocol.errors import RefusedError
-from moot_protocol.gate_requests import Await, CreateGate
-from moot_protocol.listing import Filter, Page
-from moot_protocol.requests import Close, ListIssues, Show
+from moot_protocol.requests.gates import Await, CreateGate
+from moot_protocol.requests.issues import Close, ListIssues, Show
+from moot_protocol.requests.listing import Filter, Page
 from moot_testkit.canned_api import CannedApi, Ran, run
 from moot_testkit.console import in_turn, issue
 from moot_testkit.terminal import RecordingTerminal

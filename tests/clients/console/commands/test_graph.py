@@ -8,8 +8,8 @@ import pytest
 from moot.console.commands.graph import COMMANDS
 from moot.console.terminal import Facts
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Filter, Page
-from moot_protocol.requests import Cycles, Edges, EdgeTree, ListIssues
+from moot_protocol.requests.issues import Cycles, Edges, EdgeTree, ListIssues
+from moot_protocol.requests.listing import Filter, Page
 from moot_testkit.canned_api import CannedApi, InTurn, run
 from moot_testkit.terminal import FACTS, at_terminal, without_colours
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from moot.console.commands.graphs import COMMANDS
-from moot_protocol.action_requests import Graph
 from moot_protocol.errors import RefusedError
+from moot_protocol.requests.actions import Graph
 from moot_testkit.canned_api import CannedApi, Ran, run
 from moot_testkit.console import issue
 

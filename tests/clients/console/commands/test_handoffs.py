@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from moot.console.commands.handoffs import COMMANDS
-from moot_protocol.claim_requests import WriteHandoff
+from moot_protocol.requests.claims import WriteHandoff
 from moot_testkit.canned_api import CannedApi, Ran, run
 from moot_testkit.terminal import RecordingTerminal
 

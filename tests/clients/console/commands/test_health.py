@@ -8,10 +8,10 @@ import pytest
 
 from moot.console.issue_arguments import STEPS
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Page
-from moot_protocol.machine_requests import Doctor, Protect
-from moot_protocol.requests import Delete, RemoveEdge, Script
-from moot_protocol.transfer_requests import Export
+from moot_protocol.requests.issues import Delete, RemoveEdge, Script
+from moot_protocol.requests.listing import Page
+from moot_protocol.requests.machine import Doctor, Protect
+from moot_protocol.requests.transfer import Export
 from moot_testkit.console import Outcome, in_turn, issue, run_console
 
 CHECKS = [

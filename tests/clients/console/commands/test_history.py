@@ -6,7 +6,7 @@ import pytest
 
 from moot.console.commands.history import COMMANDS, event_meant, event_number
 from moot_protocol.errors import RefusedError
-from moot_protocol.requests import History, Show
+from moot_protocol.requests.issues import History, Show
 from moot_testkit.canned_api import NOW_MS, CannedApi, run
 from moot_testkit.terminal import FACTS, at_terminal, without_colours
 

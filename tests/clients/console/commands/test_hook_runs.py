@@ -4,7 +4,7 @@ import pytest
 
 from moot.console.commands.hook_runs import COMMANDS
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import Sync
+from moot_protocol.requests.exchange import Sync
 from moot_testkit.canned_api import CannedApi, run
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from moot_protocol.listing import Page
-from moot_protocol.requests import Close, Script
+from moot_protocol.requests.issues import Close, Script
+from moot_protocol.requests.listing import Page
 from moot_testkit.console import issue, run_console
 
 WAITING = issue(1, labels=["human"])

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import CloseInvite, Invite, Invites, Join
-from moot_protocol.membership_requests import InviteTown
+from moot_protocol.requests.exchange import CloseInvite, Invite, Invites, Join
+from moot_protocol.requests.membership import InviteTown
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import Outcome, run_console
 from moot_testkit.terminal import FACTS

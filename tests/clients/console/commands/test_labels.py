@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from moot.console.commands.labels import COMMANDS
-from moot_protocol.listing import Filter, Page
-from moot_protocol.requests import Labels, ListIssues
+from moot_protocol.requests.issues import Labels, ListIssues
+from moot_protocol.requests.listing import Filter, Page
 from moot_testkit.canned_api import CannedApi, run
 from moot_testkit.terminal import at_terminal, without_colours
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from moot.console import exits
-from moot_protocol.lease_requests import AcquireLease, Leases, PromoteTown, Rebalance, ReleaseLease
+from moot_protocol.requests.leases import AcquireLease, Leases, PromoteTown, Rebalance, ReleaseLease
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import run_console
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.action_requests import EpicStatus
-from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Filter, Page
-from moot_protocol.requests import Close, Conflicts, Delete, IssueFields, Reopen, Resolve, Undelete, Update
+from moot_protocol.requests.actions import EpicStatus
+from moot_protocol.requests.claims import ClaimReady
+from moot_protocol.requests.issues import Close, Conflicts, Delete, IssueFields, Reopen, Resolve, Undelete, Update
+from moot_protocol.requests.listing import Filter, Page
 from moot_testkit.console import Outcome, in_turn, issue, run_console
 from moot_testkit.terminal import FACTS
 

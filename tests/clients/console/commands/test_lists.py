@@ -9,10 +9,10 @@ import pytest
 from moot.console.commands.lists import COMMANDS
 from moot.console.style import unpainted
 from moot.console.terminal import Facts
-from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Filter, Page
-from moot_protocol.requests import Blocked, Children, ListIssues, Ready
+from moot_protocol.requests.claims import ClaimReady
+from moot_protocol.requests.issues import Blocked, Children, ListIssues, Ready
+from moot_protocol.requests.listing import Filter, Page
 from moot_testkit.canned_api import NOW_MS, CannedApi, Ran, run
 from moot_testkit.console import issue, run_console
 from moot_testkit.terminal import FACTS, at_terminal, without_colours

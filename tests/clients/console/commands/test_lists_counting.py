@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from moot.console.commands.lists import COMMANDS
-from moot_protocol.listing import Filter
-from moot_protocol.requests import Count
+from moot_protocol.requests.issues import Count
+from moot_protocol.requests.listing import Filter
 from moot_testkit.canned_api import CannedApi, run
 from moot_testkit.console import run_console
 from moot_testkit.terminal import at_terminal, without_colours

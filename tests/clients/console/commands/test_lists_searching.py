@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.listing import Page
+from moot_protocol.requests.listing import Page
 from moot_testkit.console import issue, run_console
 
 EMPTY = Page(issues=[], total=0, truncated=False)

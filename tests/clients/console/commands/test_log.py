@@ -6,9 +6,9 @@ import pytest
 
 from moot.console.watching import STRETCH_MS
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.machine_requests import Events, Fsck, Rebuild
-from moot_protocol.memory_requests import Settings
-from moot_protocol.requests import Count, Show
+from moot_protocol.requests.issues import Count, Show
+from moot_protocol.requests.machine import Events, Fsck, Rebuild
+from moot_protocol.requests.memories import Settings
 from moot_testkit.console import Outcome, in_turn, issue, run_console, ticking
 
 GONE = RefusedError("the client has gone away", code=Code.CANCELLED)

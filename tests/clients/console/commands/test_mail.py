@@ -6,7 +6,7 @@ import pytest
 
 from moot.console.commands.mail import message_rows
 from moot.console.style import Style
-from moot_protocol.mail_requests import AckMail, Mail, Nudge, ReadMail, SendMail
+from moot_protocol.requests.mail import AckMail, Mail, Nudge, ReadMail, SendMail
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import run_console
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from moot.console.commands.members import NO_WAY_BACK, STILL_READS
-from moot_protocol.membership_requests import Members, RemoveTown, RotatePlaneKey
+from moot_protocol.requests.membership import Members, RemoveTown, RotatePlaneKey
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import run_console
 

@@ -4,7 +4,7 @@ import pytest
 
 from moot.console.commands.memories import slug
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.memory_requests import EraseMemory, Forget, Memories, Remember, SetSetting, Settings
+from moot_protocol.requests.memories import EraseMemory, Forget, Memories, Remember, SetSetting, Settings
 from moot_testkit.console import run_console
 from moot_testkit.terminal import FACTS
 

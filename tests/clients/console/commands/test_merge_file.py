@@ -3,7 +3,7 @@
 import json
 
 from moot.console.commands.merge_file import SHOWN, merged_lines
-from moot_protocol.mirror_merging import merge
+from moot_protocol.mirrors.merging import merge
 from moot_testkit.console import run_console
 
 BASE = b'{"id":"a","title":"A","priority":1}\n'

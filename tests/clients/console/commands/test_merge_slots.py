@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from moot.console.commands.merge_slots import COMMANDS
-from moot_protocol.claim_requests import Unclaim
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.gate_requests import Await
-from moot_protocol.requests import Create, Script, Update
+from moot_protocol.requests.claims import Unclaim
+from moot_protocol.requests.gates import Await
+from moot_protocol.requests.issues import Create, Script, Update
 from moot_testkit.canned_api import CannedApi, InTurn, Ran, run
 from moot_testkit.console import run_console
 from moot_testkit.terminal import FACTS

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.mirror_requests import MirrorOff, MirrorOn, MirrorResume, Mirrors, MirrorSync
+from moot_protocol.requests.mirrors import MirrorOff, MirrorOn, MirrorResume, Mirrors, MirrorSync
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import Outcome, run_console
 from moot_testkit.terminal import FACTS

@@ -3,8 +3,8 @@
 import pytest
 
 from moot_protocol.errors import RefusedError
-from moot_protocol.gate_requests import CreateGate
-from moot_protocol.requests import IssueFields, Update
+from moot_protocol.requests.gates import CreateGate
+from moot_protocol.requests.issues import IssueFields, Update
 from moot_testkit.pouring import Pourer
 
 

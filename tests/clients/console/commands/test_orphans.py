@@ -7,9 +7,9 @@ import pytest
 
 from moot.console.commands.orphans import COMMANDS, MESSAGE_CHARS, spoken_of
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.listing import Page
-from moot_protocol.query_requests import Begun
-from moot_protocol.requests import Close, ListIssues, Script
+from moot_protocol.requests.issues import Close, ListIssues, Script
+from moot_protocol.requests.listing import Page
+from moot_protocol.requests.queries import Begun
 from moot_testkit.canned_api import CannedApi, Ran, run
 from moot_testkit.console import issue
 from moot_testkit.terminal import FACTS, RecordingTerminal

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.exchange_requests import CreatePlane, Planes, SetMode, ShowPlane
-from moot_protocol.federation_requests import IsolatePlane
+from moot_protocol.requests.exchange import CreatePlane, Planes, SetMode, ShowPlane
+from moot_protocol.requests.federation import IsolatePlane
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import Outcome, run_console
 from moot_testkit.terminal import FACTS, at_terminal

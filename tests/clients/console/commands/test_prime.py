@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from moot.console.prime_text import MOST_BYTES
-from moot_protocol.memory_requests import Prime, Settings
+from moot_protocol.requests.memories import Prime, Settings
 from moot_testkit.console import Outcome, run_console
 
 FOUND = {

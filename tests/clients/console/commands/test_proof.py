@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from moot.console import main
-from moot_protocol.event import Draft, Write
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import Role
-from moot_protocol.machine_requests import Prove, ProveEvent
-from moot_protocol.proof import build_proof
+from moot_protocol.log.event import Draft, Write
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.machine import Prove, ProveEvent
+from moot_protocol.trust.proof import build_proof
 from moot_testkit.canned_api import NOW_MS, CannedApi
 from moot_testkit.console import Outcome, run_console
 from moot_testkit.feeds import Town, note

@@ -8,13 +8,13 @@ import pytest
 from moot.console.commands.pruning import COMMANDS
 from moot.console.terminal import Facts
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.query_requests import Query
-from moot_protocol.requests import AddComment, Close, Create, InitProject, IssueFields, ListIssues
-from moot_protocol.transfer_requests import Export
+from moot_protocol.requests.issues import AddComment, Close, Create, InitProject, IssueFields, ListIssues
+from moot_protocol.requests.queries import Query
+from moot_protocol.requests.transfer import Export
 from moot_testkit.canned_api import CannedApi, run
 from moot_testkit.pouring import Pourer
 from moot_testkit.terminal import FACTS
-from mootd.engine.issues import exporting
+from mootd.engine.listing import exporting
 
 
 class Town(Pourer):

@@ -6,8 +6,8 @@ import pytest
 
 from moot.console.commands.queries import COMMANDS
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Filter, Page
-from moot_protocol.query_requests import Lint, Query, Stale
+from moot_protocol.requests.listing import Filter, Page
+from moot_protocol.requests.queries import Lint, Query, Stale
 from moot_testkit.canned_api import NOW_MS, CannedApi, Ran, run
 from moot_testkit.console import issue
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.membership_requests import Recover, Salvage
+from moot_protocol.requests.membership import Recover, Salvage
 from moot_testkit.console import run_console
 from moot_testkit.terminal import FACTS
 

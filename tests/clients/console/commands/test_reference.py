@@ -12,9 +12,9 @@ import pytest
 from moot.console.described import Described, pages
 from moot.console.main import GRAMMAR
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Page
-from moot_protocol.query_requests import Begun
-from moot_protocol.requests import ListIssues
+from moot_protocol.requests.issues import ListIssues
+from moot_protocol.requests.listing import Page
+from moot_protocol.requests.queries import Begun
 from moot_protocol.times import format_ms
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import issue, run_console

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import AddRemote, CheckRemote, RemoteOptions, Remotes, RemoveRemote
+from moot_protocol.requests.exchange import AddRemote, CheckRemote, RemoteOptions, Remotes, RemoveRemote
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import Outcome, run_console
 from moot_testkit.terminal import FACTS, at_terminal

@@ -10,10 +10,10 @@ from moot.console.commands.renaming import COMMANDS
 from moot.console.commands.show import Neighbours, issue_page
 from moot.console.confirm import naming
 from moot.console.style import Style
-from moot_protocol.action_requests import Rename
 from moot_protocol.errors import RefusedError
-from moot_protocol.listing import Page
-from moot_protocol.requests import ListIssues, Script
+from moot_protocol.requests.actions import Rename
+from moot_protocol.requests.issues import ListIssues, Script
+from moot_protocol.requests.listing import Page
 from moot_testkit.canned_api import NOW_MS, CannedApi, Ran, run
 from moot_testkit.console import issue
 

@@ -1,6 +1,6 @@
 """replica list|retire: what is asked of the daemon and what is printed."""
 
-from moot_protocol.membership_requests import Replicas, RetireReplica
+from moot_protocol.requests.membership import Replicas, RetireReplica
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import run_console
 

@@ -1,7 +1,7 @@
 """config, statuses, types: what is asked and printed, in the shapes that `bd` has."""
 
-from moot_protocol.memory_requests import SetSetting, Settings
-from moot_protocol.requests import Script
+from moot_protocol.requests.issues import Script
+from moot_protocol.requests.memories import SetSetting, Settings
 from moot_testkit.console import run_console
 
 

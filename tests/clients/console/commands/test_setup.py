@@ -10,8 +10,8 @@ from moot.console.commands.setup import default_prefix
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import check_prefix
 from moot_protocol.limits import ID_PREFIX_CHARS
-from moot_protocol.mirror_requests import MirrorOn
-from moot_protocol.requests import InitProject, InitTown
+from moot_protocol.requests.issues import InitProject, InitTown
+from moot_protocol.requests.mirrors import MirrorOn
 from moot_testkit.console import Outcome, run_console
 from moot_testkit.terminal import FACTS, at_terminal
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from moot_protocol.share_requests import FollowShare, Share, Shares, Unshare
+from moot_protocol.requests.shares import FollowShare, Share, Shares, Unshare
 from moot_testkit.console import run_console
 
 COPY = {"source": "bd-1", "copy": "shared-2", "state": "in_step", "suggestions": []}

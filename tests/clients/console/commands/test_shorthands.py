@@ -6,8 +6,8 @@ import pytest
 
 from moot.console.issue_arguments import STEPS
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Page
-from moot_protocol.requests import AddEdge, Edge, Script, Update
+from moot_protocol.requests.issues import AddEdge, Edge, Script, Update
+from moot_protocol.requests.listing import Page
 from moot_testkit.console import issue, run_console
 
 ONE = issue(1)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from moot.console.commands.spools import spool_words
-from moot_protocol.spool_requests import CloseSpool, OpenSpool
+from moot_protocol.requests.spools import CloseSpool, OpenSpool
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import run_console
 

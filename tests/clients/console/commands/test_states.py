@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from moot.console.commands.states import COMMANDS
-from moot_protocol.action_requests import SetState
 from moot_protocol.errors import RefusedError
-from moot_protocol.listing import Filter, Page
-from moot_protocol.requests import Close, Create, IssueFields, ListIssues, Script
+from moot_protocol.requests.actions import SetState
+from moot_protocol.requests.issues import Close, Create, IssueFields, ListIssues, Script
+from moot_protocol.requests.listing import Filter, Page
 from moot_testkit.canned_api import CannedApi, Ran, run
 from moot_testkit.console import issue
 

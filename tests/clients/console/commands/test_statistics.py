@@ -7,9 +7,9 @@ import pytest
 
 from moot.console.commands import statistics
 from moot.console.commands.statistics import COMMANDS
-from moot_protocol.listing import Filter, Page
-from moot_protocol.request_base import Request
-from moot_protocol.requests import Close, Count, Create, IssueFields, ListIssues, Stats
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.issues import Close, Count, Create, IssueFields, ListIssues, Stats
+from moot_protocol.requests.listing import Filter, Page
 from moot_testkit.canned_api import CannedApi, run
 from moot_testkit.console import issue
 from moot_testkit.pouring import Pourer

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from moot.console.commands.swarms import COMMANDS
-from moot_protocol.action_requests import Graph
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Page
-from moot_protocol.requests import Create, Script
+from moot_protocol.requests.actions import Graph
+from moot_protocol.requests.issues import Create, Script
+from moot_protocol.requests.listing import Page
 from moot_testkit.canned_api import CannedApi, InTurn, Ran, run
 from moot_testkit.console import issue
 

@@ -6,7 +6,7 @@ import pytest
 
 from moot.console.commands.sync import STRETCH_MS
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import OutboxInfo, Sync
+from moot_protocol.requests.exchange import OutboxInfo, Sync
 from moot_testkit.console import Outcome, in_turn, run_console, ticking
 from moot_testkit.terminal import FACTS, at_terminal
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.membership_requests import CreateTown, OwnTown, RotateTownKey, Towns
+from moot_protocol.requests.membership import CreateTown, OwnTown, RotateTownKey, Towns
 from moot_testkit.console import run_console
 from moot_testkit.terminal import FACTS, at_terminal
 

@@ -7,11 +7,11 @@ import pytest
 from moot.console import exits
 from moot.console.commands import transfer
 from moot.console.json_lines import split_lines
-from moot_protocol.beads_pairs import LinePair
+from moot_protocol.beads.line_problem import CONFLICT_MARKER
+from moot_protocol.beads.pairs import LinePair
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.line_problem import CONFLICT_MARKER
-from moot_protocol.memory_requests import Remember
-from moot_protocol.transfer_requests import Import, ImportEdits
+from moot_protocol.requests.memories import Remember
+from moot_protocol.requests.transfer import Import, ImportEdits
 from moot_testkit.console import in_turn, run_console
 from moot_testkit.terminal import FACTS, at_terminal
 

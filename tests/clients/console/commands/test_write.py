@@ -6,8 +6,8 @@ import pytest
 from msgspec import UNSET
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.gate_requests import SetAwaited
-from moot_protocol.requests import Create, Edge, IssueFields, Show, Update
+from moot_protocol.requests.gates import SetAwaited
+from moot_protocol.requests.issues import Create, Edge, IssueFields, Show, Update
 from moot_testkit.console import Outcome, in_turn, issue, run_console
 from moot_testkit.terminal import FACTS, at_terminal
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from moot_protocol.document_requests import Documents, ShowDocument
-from moot_protocol.documents import ROLE, TEMPLATE
+from moot_protocol.documents.document import ROLE, TEMPLATE
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.genesis import PlaneKind
+from moot_protocol.requests.documents import Documents, ShowDocument
+from moot_protocol.trust.genesis import PlaneKind
 from moot_testkit.documents import SHARED, listed, new, role_text, show, template_text
 from moot_testkit.engine import Desk
 from moot_testkit.planes import TEAM, open_plane

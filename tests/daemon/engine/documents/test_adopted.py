@@ -1,9 +1,9 @@
 """Nothing of another town is this town's word before somebody here has adopted it."""
 
-from moot_protocol.documents import FORMULA, ROLE, TEMPLATE, content_hash
-from moot_protocol.event import Draft, Write
-from moot_protocol.genesis import PlaneKind
-from moot_protocol.kinds import Role
+from moot_protocol.documents.document import FORMULA, ROLE, TEMPLATE, content_hash
+from moot_protocol.log.event import Draft, Write
+from moot_protocol.merge.kinds import Role
+from moot_protocol.trust.genesis import PlaneKind
 from moot_testkit.documents import (
     SHARED,
     adopt,
@@ -23,9 +23,9 @@ from moot_testkit.documents import (
 )
 from moot_testkit.engine import Desk
 from mootd.engine.documents.adopted import ADOPTION, CONTENT, adopted_text, adoption_entity, own_ledger
-from mootd.engine.membership import adopt_plane, certify, enter_plane
-from mootd.engine.receive import receive
-from mootd.engine.rotating import rotate_town
+from mootd.engine.exchange.receive import receive
+from mootd.engine.membership.charter_writing import adopt_plane, certify, enter_plane
+from mootd.engine.membership.rotating import rotate_town
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
 
 

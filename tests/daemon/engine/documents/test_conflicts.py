@@ -3,11 +3,11 @@
 import msgspec
 import pytest
 
-from moot_protocol.document_requests import ResolveDocument
-from moot_protocol.documents import DOCUMENT, FORMULA, ROLE
+from moot_protocol.documents.document import DOCUMENT, FORMULA, ROLE
 from moot_protocol.errors import Code
-from moot_protocol.event import Draft, Write
 from moot_protocol.ids import key_text
+from moot_protocol.log.event import Draft, Write
+from moot_protocol.requests.documents import ResolveDocument
 from moot_testkit.documents import (
     SHARED,
     conflicts,

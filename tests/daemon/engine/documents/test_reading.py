@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol.documents import DOCUMENT, FORMULA, ROLE, TEMPLATE
+from moot_protocol.documents.document import DOCUMENT, FORMULA, ROLE, TEMPLATE
 from moot_protocol.errors import RefusedError
-from moot_protocol.event import Draft, Write
-from moot_protocol.kinds import Role
+from moot_protocol.log.event import Draft, Write
+from moot_protocol.merge.kinds import Role
 from moot_testkit.documents import (
     SHARED,
     conflicts,

@@ -3,11 +3,11 @@
 import pytest
 from msgspec import structs
 
-from moot_protocol.document_requests import DocumentHistory
-from moot_protocol.documents import FORMULA, ROLE, TEMPLATE, Content, parse_document
-from moot_protocol.event import Draft, Write
+from moot_protocol.documents.document import FORMULA, ROLE, TEMPLATE, Content, parse_document
 from moot_protocol.ids import key_text
-from moot_protocol.toml_text import DocumentError
+from moot_protocol.log.event import Draft, Write
+from moot_protocol.requests.documents import DocumentHistory
+from moot_protocol.text.toml_text import DocumentError
 from moot_testkit.documents import (
     SHARED,
     adopt,
@@ -23,7 +23,7 @@ from moot_testkit.documents import (
 )
 from moot_testkit.engine import START_MS, Desk
 from mootd.engine.documents import reading
-from mootd.engine.towns import name_town
+from mootd.engine.membership.towns import name_town
 
 RUNNING = 'title = "Reviewer"\ncommands = {test = "make test"}\nhooks = {start = "moot ready"}'
 

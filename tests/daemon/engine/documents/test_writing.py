@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.document_requests import AdoptDocument, NewDocument, PublishDocument, ResolveDocument
-from moot_protocol.documents import FORMULA, ROLE, TEMPLATE, starting_text
+from moot_protocol.documents.document import FORMULA, ROLE, TEMPLATE, starting_text
 from moot_protocol.errors import Code
-from moot_protocol.event import Draft, Write
-from moot_protocol.kinds import Role
+from moot_protocol.log.event import Draft, Write
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.documents import AdoptDocument, NewDocument, PublishDocument, ResolveDocument
 from moot_testkit.documents import (
     SHARED,
     adopt,

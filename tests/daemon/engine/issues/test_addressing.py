@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.beads_pairs import LinePair
+from moot_protocol.beads.pairs import LinePair
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.genesis import PlaneKind
-from moot_protocol.request_base import Mutation
-from moot_protocol.requests import (
+from moot_protocol.requests.base import Mutation
+from moot_protocol.requests.issues import (
     AddComment,
     AddEdge,
     Close,
@@ -22,7 +21,8 @@ from moot_protocol.requests import (
     Update,
     WorkspaceInfo,
 )
-from moot_protocol.transfer_requests import Import, ImportEdits
+from moot_protocol.requests.transfer import Import, ImportEdits
+from moot_protocol.trust.genesis import PlaneKind
 from moot_testkit.engine import PROJECT, Desk
 from moot_testkit.planes import (
     TEAM,

@@ -4,12 +4,11 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.action_requests import Rename, Undo
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.event import Draft, Write
-from moot_protocol.kinds import ISSUE
-from moot_protocol.listing import Filter
-from moot_protocol.requests import (
+from moot_protocol.log.event import Draft, Write
+from moot_protocol.merge.kinds import ISSUE
+from moot_protocol.requests.actions import Rename, Undo
+from moot_protocol.requests.issues import (
     Conflicts,
     Create,
     Delete,
@@ -22,13 +21,14 @@ from moot_protocol.requests import (
     Undelete,
     Update,
 )
-from moot_protocol.transfer_requests import Export
+from moot_protocol.requests.listing import Filter
+from moot_protocol.requests.transfer import Export
 from moot_testkit.engine import Desk, exchange, ids_of, town_of
 from moot_testkit.planes import TEAM, TEAM_PROJECT, create_on, two_planes
-from mootd.engine import layout
-from mootd.engine.names import Names
+from mootd.engine.checking.row_check import RowCheck
+from mootd.engine.issues.names import Names
 from mootd.engine.rebuild import Rebuild
-from mootd.engine.row_check import RowCheck
+from mootd.engine.stored import layout
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pytest
 
 from moot_protocol import limits
 from moot_protocol.errors import Code
-from moot_protocol.requests import Edge
-from moot_protocol.settings import STATUSES, TYPES
+from moot_protocol.issues.settings import STATUSES, TYPES
+from moot_protocol.requests.issues import Edge
 from moot_testkit.refusals import refusal
 from mootd.engine.issues import checks
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol.beads_pairs import LinePair
+from moot_protocol.beads.pairs import LinePair
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import AddComment, AddEdge, Conflicts, Delete, Edge, Resolve, Undelete, Update
-from moot_protocol.transfer_requests import ImportEdits
+from moot_protocol.requests.issues import AddComment, AddEdge, Conflicts, Delete, Edge, Resolve, Undelete, Update
+from moot_protocol.requests.transfer import ImportEdits
 from moot_testkit.engine import Desk, exchange, town_of
 from moot_testkit.naive_index import check
 from mootd.engine.issues.first_lines import FirstLines

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.action_requests import Diff
 from moot_protocol.errors import Code
-from moot_protocol.requests import Close, Delete, Undelete
+from moot_protocol.requests.actions import Diff
+from moot_protocol.requests.issues import Close, Delete, Undelete
 from moot_testkit.engine import START_MS, Desk
 from mootd.engine.issues import differences
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from moot_protocol.deletion import DELETED
-from moot_protocol.event import Event
-from moot_protocol.requests import Delete
+from moot_protocol.log.event import Event
+from moot_protocol.merge.deletion import DELETED
+from moot_protocol.requests.issues import Delete
 from moot_testkit.engine import Desk
 from mootd.engine.issues.editor import IssueEditor
 

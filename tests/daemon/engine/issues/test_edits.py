@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.action_requests import Erase
-from moot_protocol.beads_pairs import LinePair, Pairing
+from moot_protocol.beads.pairs import LinePair, Pairing
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.event import Draft, Event
-from moot_protocol.requests import Conflicts, Delete, Undelete
-from moot_protocol.transfer_requests import Export, ImportEdits
+from moot_protocol.log.event import Draft, Event
+from moot_protocol.requests.actions import Erase
+from moot_protocol.requests.issues import Conflicts, Delete, Undelete
+from moot_protocol.requests.transfer import Export, ImportEdits
 from moot_testkit.engine import PROJECT, Desk, counts, exchange, town_of
 from moot_testkit.town import make_api
 from mootd.engine.issues.editor import append

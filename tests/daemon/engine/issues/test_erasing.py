@@ -4,19 +4,17 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.action_requests import Diff, Erase, Undo
-from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.clock import to_ms
-from moot_protocol.deletion import DELETED, deletion
-from moot_protocol.erasure import TITLE_ERASED, WORDS
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.event import Draft, Write
-from moot_protocol.kinds import ISSUE, Role
+from moot_protocol.issues.erasure import TITLE_ERASED, WORDS
 from moot_protocol.limits import OVER_PER_KEY
-from moot_protocol.listing import Filter
-from moot_protocol.proof import verify_proof
-from moot_protocol.register import MISSING
-from moot_protocol.requests import (
+from moot_protocol.log.event import Draft, Write
+from moot_protocol.merge.deletion import DELETED, deletion
+from moot_protocol.merge.kinds import ISSUE, Role
+from moot_protocol.merge.register import MISSING
+from moot_protocol.requests.actions import Diff, Erase, Undo
+from moot_protocol.requests.claims import ClaimReady
+from moot_protocol.requests.issues import (
     AddComment,
     Conflicts,
     Count,
@@ -30,12 +28,14 @@ from moot_protocol.requests import (
     Undelete,
     Update,
 )
+from moot_protocol.requests.listing import Filter
 from moot_protocol.times import format_ms
+from moot_protocol.trust.proof import verify_proof
 from moot_testkit import laws
 from moot_testkit.engine import START_MS, Desk, counts, exchange, imported, town_of
 from moot_testkit.federating import federation, meet
 from moot_testkit.town import PROJECT
-from mootd.engine.copies import MARK
+from mootd.engine.issues.copies import MARK
 from mootd.engine.issues.editor import append
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code
-from moot_protocol.gate_requests import Await, CreateGate, SetAwaited
 from moot_protocol.limits import WAITERS_OF_ISSUE
-from moot_protocol.requests import Close
+from moot_protocol.requests.gates import Await, CreateGate, SetAwaited
+from moot_protocol.requests.issues import Close
 from moot_testkit.engine import PROJECT, Desk
 
 

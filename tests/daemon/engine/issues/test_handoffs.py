@@ -2,9 +2,9 @@
 
 import pytest
 
-from moot_protocol.claim_requests import Handoffs, WriteHandoff
 from moot_protocol.errors import Code
-from moot_protocol.requests import AddComment
+from moot_protocol.requests.claims import Handoffs, WriteHandoff
+from moot_protocol.requests.issues import AddComment
 from moot_testkit.engine import Desk, exchange, imported, town_of
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from moot_protocol.action_requests import Erase
 from moot_protocol.errors import Code
 from moot_protocol.ids import key_text
-from moot_protocol.machine_requests import Events
-from moot_protocol.requests import Close, Delete, History, RemoveEdge, Show
+from moot_protocol.requests.actions import Erase
+from moot_protocol.requests.issues import Close, Delete, History, RemoveEdge, Show
+from moot_protocol.requests.machine import Events
 from moot_testkit.engine import START_MS, Desk, exchange, town_of
 from moot_testkit.feeds import stripped
 

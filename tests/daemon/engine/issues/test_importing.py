@@ -6,23 +6,23 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.action_requests import Erase
-from moot_protocol.erasure import TITLE_ERASED
 from moot_protocol.errors import STORE_CODES, Code, MootError, RefusedError
-from moot_protocol.event import NewEntity
-from moot_protocol.kinds import Role
-from moot_protocol.memory_requests import SetSetting
-from moot_protocol.requests import Delete
+from moot_protocol.issues.erasure import TITLE_ERASED
+from moot_protocol.log.event import NewEntity
+from moot_protocol.merge.kinds import Role
+from moot_protocol.requests.actions import Erase
+from moot_protocol.requests.issues import Delete
+from moot_protocol.requests.memories import SetSetting
+from moot_protocol.requests.transfer import Export
 from moot_protocol.time_units import DAY_MS
 from moot_protocol.times import format_ms
-from moot_protocol.transfer_requests import Export
 from moot_testkit.engine import PROJECT, START_MS, Desk, counts, exchange
-from mootd.engine.cycles import WAITING
+from mootd.engine.checking.row_check import RowCheck
 from mootd.engine.issues import importing
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
-from mootd.engine.row_check import RowCheck
 from mootd.engine.unit import Unit
+from mootd.engine.views.cycles import WAITING
 
 EXCERPT = Path(__file__).parents[3] / "data" / "beads-excerpt.jsonl"
 AFTER_THE_FILE_MS = 4 * 365 * DAY_MS

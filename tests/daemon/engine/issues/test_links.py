@@ -3,7 +3,7 @@
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import AddEdge, Delete, Edge, RemoveEdge, Show
+from moot_protocol.requests.issues import AddEdge, Delete, Edge, RemoveEdge, Show
 from moot_testkit.engine import Desk, exchange, town_of
 
 

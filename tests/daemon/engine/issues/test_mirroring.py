@@ -5,8 +5,8 @@ import json
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Delete
-from moot_protocol.transfer_requests import Export
+from moot_protocol.requests.issues import Delete
+from moot_protocol.requests.transfer import Export
 from moot_testkit.engine import PROJECT, Desk
 from mootd.engine.issues.mirroring import issues_of, mirrored_lines, of_project, plane_number
 

@@ -7,9 +7,9 @@ import pytest
 
 from moot_protocol import limits
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.request_base import Request
-from moot_protocol.requests import AddComment, Close, Create, Delete, Edge, IssueFields, Reopen, Undelete, Update
-from moot_protocol.transfer_requests import Export, Import
+from moot_protocol.requests.base import Request
+from moot_protocol.requests.issues import AddComment, Close, Create, Delete, Edge, IssueFields, Reopen, Undelete, Update
+from moot_protocol.requests.transfer import Export, Import
 from moot_testkit.engine import START_MS, Desk, exchange, in_conflict, town_of
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse

@@ -3,7 +3,7 @@
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import IssueFields, Update
+from moot_protocol.requests.issues import IssueFields, Update
 from moot_testkit.engine import Desk, exchange, town_of
 from mootd.service.writes import carry_out
 

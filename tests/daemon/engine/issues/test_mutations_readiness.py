@@ -3,7 +3,7 @@
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Edge, Update
+from moot_protocol.requests.issues import Edge, Update
 from moot_testkit.engine import Desk
 
 

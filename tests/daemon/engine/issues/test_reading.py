@@ -2,9 +2,9 @@
 
 import pytest
 
-from moot_protocol.edge_types import BLOCKING, PARENT
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import AddEdge, Close, Delete, Edge, Show
+from moot_protocol.issues.edge_types import BLOCKING, PARENT
+from moot_protocol.requests.issues import AddEdge, Close, Delete, Edge, Show
 from moot_testkit.engine import Desk, exchange, town_of
 from moot_testkit.feeds import Town, note, stripped
 

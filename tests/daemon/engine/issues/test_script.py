@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.memory_requests import Memories, Settings
-from moot_protocol.requests import Edge, Script
-from moot_protocol.scripts import STEPS
+from moot_protocol.requests.issues import Edge, Script
+from moot_protocol.requests.memories import Memories, Settings
+from moot_protocol.requests.scripts import STEPS
 from moot_testkit.engine import PROJECT, Desk
 from mootd.engine.issues.script import run_script
 from mootd.service.writes import carry_out, is_atomic

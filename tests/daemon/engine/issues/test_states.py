@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.action_requests import SetState
 from moot_protocol.errors import Code
-from moot_protocol.requests import Children
+from moot_protocol.requests.actions import SetState
+from moot_protocol.requests.issues import Children
 from moot_testkit.engine import Desk, exchange, town_of
 
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol.action_requests import SetState, Undo
 from moot_protocol.errors import Code, MootError
-from moot_protocol.kinds import ISSUE
-from moot_protocol.requests import (
+from moot_protocol.merge.kinds import ISSUE
+from moot_protocol.requests.actions import SetState, Undo
+from moot_protocol.requests.issues import (
     AddComment,
     Close,
     Create,
@@ -22,12 +22,12 @@ from moot_protocol.requests import (
     Script,
     Undelete,
 )
-from moot_protocol.transfer_requests import Export
+from moot_protocol.requests.transfer import Export
 from moot_testkit.engine import Desk, exchange, imported, town_of
 from moot_testkit.planes import TEAM, TEAM_PROJECT, create_on, two_planes
 from mootd.engine.editor import Editor
 from mootd.engine.issues.holding import attention
-from mootd.engine.record import pairs_of
+from mootd.engine.views.record import pairs_of
 
 TOLD = {
     "title", "status", "priority", "assignee", "labels", "description", "notes", "metadata", "dependencies",

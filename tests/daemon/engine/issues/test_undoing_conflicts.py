@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.action_requests import Undo
-from moot_protocol.requests import Conflicts, Delete, IssueFields, Resolve, Update
+from moot_protocol.requests.actions import Undo
+from moot_protocol.requests.issues import Conflicts, Delete, IssueFields, Resolve, Update
 from moot_testkit.engine import Desk, exchange, town_of
 
 TOLD = {"title", "description", "owner", "assignee", "metadata"}

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.action_requests import Erase, Undo
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.memory_requests import EraseMemory, Remember
-from moot_protocol.requests import History
+from moot_protocol.requests.actions import Erase, Undo
+from moot_protocol.requests.issues import History
+from moot_protocol.requests.memories import EraseMemory, Remember
 from moot_testkit.engine import Desk
 from moot_testkit.town import PROJECT
 

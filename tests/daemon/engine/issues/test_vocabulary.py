@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code
-from moot_protocol.listing import Filter
-from moot_protocol.memory_requests import SetSetting
-from moot_protocol.requests import Create, IssueFields, ListIssues
+from moot_protocol.requests.issues import Create, IssueFields, ListIssues
+from moot_protocol.requests.listing import Filter
+from moot_protocol.requests.memories import SetSetting
 from moot_testkit.engine import Desk, exchange, ids_of, town_of
 
 STATUSES = "qa:active,review:wip,parked:frozen,shipped:done,bare"

@@ -7,13 +7,13 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from msgspec.msgpack import Ext
 
-from moot_protocol.batch import ABSENT, ZEROS
 from moot_protocol.clock import from_ms
 from moot_protocol.codec import encode
 from moot_protocol.crypto import BATCH_DOMAIN, CERTIFICATE_DOMAIN, CHARTER_DOMAIN, SeedSigner
-from moot_protocol.genesis import plane_id
 from moot_protocol.ids import key_text
-from moot_protocol.merkle import leaf_hash, prove, root
+from moot_protocol.log.batch import ABSENT, ZEROS
+from moot_protocol.log.merkle import leaf_hash, prove, root
+from moot_protocol.trust.genesis import plane_id
 
 SEEDS: Final = {
     name: sha256(name.encode()).digest()

@@ -5,10 +5,10 @@ from typing import Any, Final, NamedTuple
 
 from msgspec.msgpack import Ext
 
-from moot_protocol.batch import ZEROS
 from moot_protocol.codec import encode
 from moot_protocol.crypto import BATCH_DOMAIN, CERTIFICATE_DOMAIN
 from moot_protocol.ids import key_text
+from moot_protocol.log.batch import ZEROS
 from moot_testkit.vectors import odd_keys
 from moot_testkit.vectors.form import plain
 from moot_testkit.vectors.proof_parts import (

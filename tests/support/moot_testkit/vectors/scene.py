@@ -2,9 +2,14 @@
 
 from hashlib import sha256
 
-from moot_protocol.batch import ZEROS, Batch, BatchBuilder
-from moot_protocol.certificate import CertificateBody, build_certificate
-from moot_protocol.charter import (
+from moot_protocol.clock import from_ms
+from moot_protocol.crypto import SeedSigner
+from moot_protocol.issues.erasure import Erased, erasures
+from moot_protocol.log.batch import ZEROS, Batch, BatchBuilder
+from moot_protocol.log.event import Dot, Draft, Event, PlainDraft, Write
+from moot_protocol.merge.kinds import Role
+from moot_protocol.trust.certificate import CertificateBody, build_certificate
+from moot_protocol.trust.charter import (
     Admission,
     End,
     Invite,
@@ -16,13 +21,8 @@ from moot_protocol.charter import (
     genesis_draft,
     invite_draft,
 )
-from moot_protocol.clock import from_ms
-from moot_protocol.crypto import SeedSigner
-from moot_protocol.erasure import Erased, erasures
-from moot_protocol.event import Dot, Draft, Event, PlainDraft, Write
-from moot_protocol.genesis import PlaneKind, build_genesis, plane_id
-from moot_protocol.kinds import Role
-from moot_protocol.ticket import invite_signer
+from moot_protocol.trust.genesis import PlaneKind, build_genesis, plane_id
+from moot_protocol.trust.ticket import invite_signer
 
 SEEDS = {
     "town": b"\x01" * 32, "recovery": b"\x02" * 32, "replica one": b"\x03" * 32, "replica two": b"\x04" * 32,

@@ -3,9 +3,14 @@
 from hashlib import sha256
 from typing import Any, Final
 
-from moot_protocol.batch import ZEROS, Batch
-from moot_protocol.certificate import CertificateBody, build_certificate
-from moot_protocol.charter import (
+from moot_protocol.codec import encode
+from moot_protocol.crypto import SeedSigner
+from moot_protocol.log.batch import ZEROS, Batch
+from moot_protocol.log.event import Draft, Write
+from moot_protocol.merge.kinds import Role
+from moot_protocol.merge.register import MISSING
+from moot_protocol.trust.certificate import CertificateBody, build_certificate
+from moot_protocol.trust.charter import (
     Admission,
     Invite,
     admission_draft,
@@ -14,13 +19,8 @@ from moot_protocol.charter import (
     charter_draft,
     invite_draft,
 )
-from moot_protocol.codec import encode
-from moot_protocol.crypto import SeedSigner
-from moot_protocol.event import Draft, Write
-from moot_protocol.kinds import Role
-from moot_protocol.proof import ProvenChange, build_proof, verify_proof
-from moot_protocol.register import MISSING
-from moot_protocol.ticket import invite_signer
+from moot_protocol.trust.proof import ProvenChange, build_proof, verify_proof
+from moot_protocol.trust.ticket import invite_signer
 from moot_testkit.vectors.form import packed, shown
 from moot_testkit.vectors.proof_parts import REPLICA, SALT, proof, signed, skeleton, values
 from moot_testkit.vectors.scene import GENESIS, HPKE, PLANE, RECOVERY, START, TOWN, dot, issue, sealed

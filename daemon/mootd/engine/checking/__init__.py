@@ -1,0 +1,1 @@
+"""Whether the store is what the log says: every hash, record, index and digest."""

@@ -1,0 +1,1 @@
+"""What comes from other replicas and goes to them: receiving, taking back, comparing, queueing."""

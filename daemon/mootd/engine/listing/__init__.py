@@ -1,0 +1,1 @@
+"""Many issues at once: candidates, filters, lists, counts, queries, exports."""

@@ -1,0 +1,1 @@
+"""After a loss: copied machines, lost events, the paper key, and what is written anew."""

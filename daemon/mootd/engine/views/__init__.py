@@ -1,0 +1,1 @@
+"""What is derived of the log: records, rows, indexes, readiness."""

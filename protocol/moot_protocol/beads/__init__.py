@@ -1,0 +1,1 @@
+"""Lines of Beads' files, to and from what issues hold."""

@@ -1,0 +1,1 @@
+"""The bytes on the control socket, and what a command asks of its client's side."""

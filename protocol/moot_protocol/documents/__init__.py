@@ -1,0 +1,1 @@
+"""Documents: roles, formulas and templates, and how a formula becomes steps."""

@@ -1,0 +1,1 @@
+"""How replicas get into step: frontiers, messages, the session, and who listens or does a task now."""

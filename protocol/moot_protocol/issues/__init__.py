@@ -1,0 +1,1 @@
+"""What an issue is: its reading, its document, claims, conflicts, erasures, queries, and what may leave."""

@@ -1,0 +1,1 @@
+"""What lies in a workspace's folder for clients that may open no socket."""

@@ -1,0 +1,1 @@
+"""Whose events count: planes' founding, charters, certificates, towns, acceptance, and proofs of it all."""

@@ -1,0 +1,139 @@
+"""Epochs of several towns: admins begin them, for everybody that counts, and none is used that somebody removed has."""
+
+import pytest
+
+from moot_protocol.crypto import SeedSigner
+from moot_protocol.errors import Code, MootError
+from moot_protocol.log.batch import ZEROS
+from moot_protocol.merge.kinds import Role
+from moot_protocol.sealing.frame import epoch_id
+from moot_protocol.trust.charter import invite_draft
+from moot_testkit.carrying import plane_of
+from moot_testkit.federating import (
+    begin,
+    epochs,
+    federation,
+    invites,
+    machine,
+    machine_ticket,
+    meet,
+    town_key,
+    town_ticket,
+)
+from moot_testkit.town import Member
+from mootd.engine.exchange.receive import receive
+from mootd.engine.membership.charter_writing import end_replica
+from mootd.engine.membership.epochs import may_begin, present_of, recipients_of
+from mootd.engine.membership.inviting import close_invite
+from mootd.engine.membership.plane_keys import PlaneKeys
+from mootd.engine.membership.removing import retire
+from mootd.engine.stored.log_snapshot import LogSnapshot
+from mootd.engine.unit import Unit
+
+
+def present(member: Member, plane: bytes) -> bytes | None:
+    with member.replica.read() as reader:
+        epoch = present_of(LogSnapshot(reader), plane_of(member, plane))
+    return None if epoch is None else epoch.id
+
+
+def recipients(member: Member, plane: bytes) -> set[bytes]:
+    with member.replica.read() as reader:
+        return set(recipients_of(LogSnapshot(reader), plane_of(member, plane)))
+
+
+def test_an_epoch_is_wrapped_for_the_machines_of_every_town_and_for_open_invites() -> None:
+    plane, (one, two, three) = federation(Role.ADMIN, Role.READER)
+    further = machine(three, plane, one, two)
+    opened = machine_ticket(two, plane)
+    town = town_ticket(one, plane)
+    meet(plane, one, two, three, further)
+    assert {one.id, two.id, three.id, further.id, opened.key, town.key} <= recipients(one, plane)
+    epoch = begin(two, plane)
+    meet(plane, one, two, three, further)
+    for member in (one, two, three, further):
+        assert present(member, plane) == epoch
+        assert PlaneKeys(member.replica.keys, plane).key_of(epoch) is not None
+
+
+def test_only_an_admin_begins_one() -> None:
+    plane, (one, two, three) = federation(Role.ADMIN, Role.WRITER)
+    assert two.commit(lambda unit: may_begin(unit, plane_of(two, plane)))
+    with pytest.raises(MootError) as raised:
+        begin(three, plane)
+    assert raised.value.code is Code.DENIED
+    further = machine(two, plane, one, three)
+    with pytest.raises(MootError) as raised:
+        begin(further, plane)
+    assert raised.value.code is Code.DENIED
+
+
+def test_the_machine_of_a_writer_that_is_retired_has_no_part_in_what_is_sealed_then() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    further = machine(two, plane, one)
+    begin(one, plane)
+    meet(plane, one, two, further)
+    assert further.id in epochs(two, plane).live[-1].value.wraps
+    assert two.commit(lambda unit: retire(unit, plane_of(two, plane), further.id)).epoch == b""
+    assert present(two, plane) is None
+    meet(plane, two, one)  # the admin sees to it at once
+    assert present(one, plane) is not None
+    assert further.id not in epochs(one, plane).live[-1].value.wraps
+    meet(plane, one, two)
+    assert present(two, plane) == present(one, plane)
+    meet(plane, one, further)
+    unread = present(one, plane)
+    assert unread is not None
+    assert PlaneKeys(further.replica.keys, plane).key_of(unread) is None
+
+
+def test_an_epoch_is_not_wrapped_for_a_town_that_only_a_writer_would_let_in() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    key, hpke = SeedSigner(bytes(32)).public, machine_ticket(two, plane)
+    meet(plane, one, two)
+    made = invites(two, plane)[hpke.key].invite._replace(town=ZEROS)
+
+    def make(unit: Unit) -> None:
+        row = plane_of(two, plane)
+        unit.append(row.number, invite_draft(key, made, ""), feed=unit.feed_number(row.number, row.town))
+
+    two.commit(make)
+    meet(plane, one, two)
+    assert hpke.key in recipients(one, plane)
+    assert key not in recipients(one, plane)
+
+
+def test_an_epoch_of_someone_who_didn_t_know_of_a_removal_is_not_sealed_under() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    lost = machine(one, plane, two)
+    one.commit(lambda unit: end_replica(unit, plane_of(one, plane).number, lost.id, 1))
+    good = begin(one, plane)
+    bad = begin(two, plane)  # at the same time, still for the machine that is lost
+    two.clock.advance(1000)
+    meet(plane, one, two, rounds=1)
+    assert present(two, plane) not in {None, bad}
+    assert good is not None
+
+
+def test_an_epoch_that_is_wrapped_for_a_revoked_invite_is_not_sealed_under() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    opened = machine_ticket(two, plane)
+    meet(plane, one, two)
+    two.commit(lambda unit: close_invite(unit, plane_of(two, plane), opened.key, []))
+    good = present(two, plane)
+    one.clock.advance(1000)
+    bad = begin(one, plane)  # without sight of the close, and later
+    two.commit(lambda unit: [receive(unit, batch) for batch in one.batches(town_key(one), plane_of(one, plane).number)])
+    assert {good, bad} <= {epoch.id for epoch in epochs(two, plane).live}
+    assert present(two, plane) == good is not None
+
+
+def test_an_epoch_whose_predecessor_can_t_be_opened_here_is_begun_without_its_key() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    key = begin(two, plane)
+    meet(plane, two, one)
+    one.replica.keys = type(one.replica.keys)(one.keys)
+    begin(one, plane)
+    assert {epoch.id for epoch in epochs(one, plane).live}.isdisjoint({key})
+    assert epoch_id(PlaneKeys(one.replica.keys, plane).sealing_key(key)) == key
+    assert town_key(one) != town_key(two)

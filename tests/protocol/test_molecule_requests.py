@@ -1,7 +1,0 @@
-"""Requests about what issues are poured from only read."""
-
-from moot_protocol.molecule_requests import MOLECULE_REQUESTS
-
-
-def test_every_one_reads() -> None:
-    assert all(not request.writes for request in MOLECULE_REQUESTS)
