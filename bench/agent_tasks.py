@@ -16,7 +16,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from pydantic import AnyUrl
 
 from moot import AsyncClient, Issue
-from moot_testkit.machine import BIN, Machine, machine
+from moot_testkit.machines.machine import BIN, Machine, machine
 from moot_testkit.tokens import tokens
 
 NAME = "ada/agent-1"

@@ -23,10 +23,10 @@ from moot_protocol.log.event import Draft
 from moot_protocol.merge.kinds import Role
 from moot_protocol.trust.charter import Admission, End, Invite, admission_draft, close_draft, end_draft, invite_draft
 from moot_protocol.trust.levels import Readings, read_towns
-from moot_testkit.engine import Desk
-from moot_testkit.feeds import FeedWriter, Town, note, seed, signer
-from moot_testkit.held import HeldBatches
-from moot_testkit.settlement import settle
+from moot_testkit.bytes.feeds import FeedWriter, Town, note, seed, signer
+from moot_testkit.naive.held import HeldBatches
+from moot_testkit.naive.settlement import settle
+from moot_testkit.towns.engine import Desk
 from mootd.engine.exchange.receive import receive, resettle
 
 TOWNS = 50

@@ -18,8 +18,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from moot_protocol.requests.issues import Show, Update
-from moot_testkit.machine import Machine, town_of_two
-from moot_testkit.mqtt_broker import MqttBroker
+from moot_testkit.machines.machine import Machine, town_of_two
+from moot_testkit.machines.mqtt_broker import MqttBroker
 
 RUNS = 8
 LINE_S, POLL_S = 2.0, 60.0

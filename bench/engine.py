@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from measure import Row, median_seconds, micro, seconds
 from world import PROJECT, Peer, TimedStore, floor_append, issue_lines, replica, scratch
 
-from moot.console.commands.transfer import LINES_AT_ONCE
+from moot.console.commands.log.importing import LINES_AT_ONCE
 from moot_protocol import crypto
 from moot_protocol.log.batch import encode_batch
 from moot_protocol.requests.base import Mutation
@@ -23,7 +23,7 @@ from mootd.engine.replica import Replica
 from mootd.engine.stored.shared_plane import SharedPlane
 from mootd.engine.unit import Unit
 from mootd.exchange.ref_exchange import MESSAGE_BYTES
-from mootd.service.writes import carry_out
+from mootd.service.writing.writes import carry_out
 from mootd.store.lmdb_store import LmdbStore
 from mootd.store.port import Table
 

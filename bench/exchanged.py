@@ -35,7 +35,7 @@ from mootd.engine.unit import Unit
 from mootd.exchange.plane_on_remote import PlaneOnRemote
 from mootd.exchange.progress import Progress
 from mootd.exchange.ref_exchange import MESSAGE_BYTES, RefExchange
-from mootd.service.writes import carry_out
+from mootd.service.writing.writes import carry_out
 from mootd.store.lmdb_store import LmdbStore
 
 R = TypeVar("R")

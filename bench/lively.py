@@ -32,7 +32,7 @@ from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
 from mootd.exchange.hub import Hub, Settings
 from mootd.exchange.live_worker import LiveWorker
-from mootd.service.writes import carry_out
+from mootd.service.writing.writes import carry_out
 from mootd.writer import Commit, Writer
 
 RUNS = 60

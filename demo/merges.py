@@ -19,9 +19,9 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 
-from moot_testkit.merge_files import driver_merge
-from moot_testkit.merges import Case, Outcome, Pair, Session, run_merge
-from moot_testkit.merging import over_git, over_mqtt
+from moot_testkit.laws.merge_files import driver_merge
+from moot_testkit.laws.merges import Case, Outcome, Pair, Session, run_merge
+from moot_testkit.laws.merging import over_git, over_mqtt
 
 OVER: Final[dict[str, Callable[[], AbstractContextManager[Pair]]]] = {
     "session": lambda: nullcontext(Session()),

@@ -9,10 +9,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "suppo
 from moot_protocol.requests.base import Mutation
 from moot_protocol.requests.issues import AddComment, Close, Create, IssueFields, Update
 from moot_protocol.requests.listing import IssueDoc
-from moot_testkit.town import PROJECT, Member, make_town
+from moot_testkit.towns.town import PROJECT, Member, make_town
 from mootd.engine.issues.reading import Issues
 from mootd.engine.views.entities import Entities
-from mootd.service.writes import carry_out
+from mootd.service.writing.writes import carry_out
 
 NAMES = ("ada's laptop", "ada's desktop", "the build agent")
 

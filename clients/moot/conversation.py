@@ -1,7 +1,7 @@
 """The client's side of the control socket: one connection, used for one command.
 
-`moot_protocol.rpc` describes what goes over it. Only what this process needs of that, and of MessagePack, is here:
-the libraries for either take longer to load than a command may take.
+`moot_protocol.control.rpc` describes what goes over it. Only what this process needs of that, and of MessagePack, is
+here: the libraries for either take longer to load than a command may take.
 """
 
 import os
@@ -496,4 +496,4 @@ FORMS = {
 """Marks followed by a number of some bytes, and what that number is the length or value of."""
 
 HELLO: object = {"hello": RPC_VERSION, "version": __version__, "effects": ["mode", "names", "remove"]}
-"""The effects are all of `moot_protocol.effects.LATER`: a daemon asks for these only where it was told of them."""
+"""The effects are all of `moot_protocol.control.effects.LATER`: a daemon asks for them where it was told of them."""

@@ -15,7 +15,7 @@ MOST_NAMES = 10_000
 """Names in a folder that are told."""
 STDIN = 0
 ONLY_ORDINARY = 1 << 30
-"""As `moot_protocol.effects` has it, which would be more to load."""
+"""As `moot_protocol.control.effects` has it, which would be more to load."""
 CODES = {1: "denied", 2: "not_found", 13: "denied", 17: "exists", 25: "denied"}
 """Number of the system's error → the protocol's code for it; other failures have none."""
 

@@ -19,7 +19,7 @@ ENVIRONMENT = (
 )  # fmt: skip
 """The variables that the daemon is told; no other leaves this process. USER also where it isn't set and is needed."""
 WORKSPACE_FILE = ".moot/workspace"
-"""As `moot_protocol.project_folder` names it, which would be one more module to load."""
+"""As `moot_protocol.spool.project_folder` names it, which would be one more module to load."""
 ACTORS = ("MOOT_ACTOR", "BD_ACTOR", "BEADS_ACTOR")
 
 

@@ -7,8 +7,8 @@ has to look at it, and above 128 where nothing was done.
 import sys
 from pathlib import Path
 
-from moot.console.commands.merge_file import merged_lines
-from moot.console.safe_text import neutralise
+from moot.console.commands.log.merge_file import merged_lines
+from moot.console.text.safe_text import neutralise
 from moot_protocol.limits import MIRROR_BYTES
 from moot_protocol.mirrors.merging import merge
 

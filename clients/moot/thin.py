@@ -111,7 +111,7 @@ def _carry_out(program: str, arguments: list[str]) -> int:
     if is_given():
         hint = "a spool is bound to its project and to no user: unset MOOT_TOKEN and MOOT_TOKEN_FILE to use it"
         raise Failure("unreachable", "an API token can't be presented through a spool", hint)
-    from moot.spool import FORCED, spool_command
+    from moot.spool.command import FORCED, spool_command
 
     return spool_command(program, arguments, refused or FORCED)
 
@@ -212,7 +212,7 @@ def report(failure: Failure, *, as_json: bool, program: str = "moot") -> int:
     """
     is_bd = program == "bd"
     if len(failure.message) > LONG:  # it repeats what was typed
-        from moot.console.safe_text import shortened
+        from moot.console.text.safe_text import shortened
 
         failure.message = shortened(failure.message)
     if as_json and failure.message:
@@ -235,7 +235,7 @@ def _safe(text: str) -> str:
     """Words that may hold an argument, a path or a variable, safe to print."""
     if text.isascii() and text.isprintable():
         return text
-    from moot.console.safe_text import neutralise
+    from moot.console.text.safe_text import neutralise
 
     return neutralise(text)
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from moot import __version__
 from moot.console import main
 from moot.conversation import RPC_VERSION
-from moot.spool_terminal import LocalTerminal, own_facts
+from moot.spool.terminal import LocalTerminal, own_facts
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.base import Request
 from moot_protocol.requests.machine import Ping

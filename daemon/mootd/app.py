@@ -44,12 +44,12 @@ from mootd.engine.machine.home import Found, is_noted, note_home
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
 from mootd.engine.views.graph import follows_rules
-from mootd.service.access_tokens import Tokens
-from mootd.service.audit_gathering import AuditGathering
+from mootd.service.access.audit_gathering import AuditGathering
+from mootd.service.access.gate import Gate
+from mootd.service.access.tokens import Tokens
 from mootd.service.front import Front
-from mootd.service.gate import Gate
-from mootd.service.own_machine import Machine
-from mootd.service.quick_reads import QuickReads
+from mootd.service.machine.own_machine import Machine
+from mootd.service.reading.quick import QuickReads
 from mootd.stopping import Stop
 from mootd.store.lmdb_store import LmdbStore
 from mootd.troubles import Troubles
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from mootd.exchange.served import Worker
     from mootd.mirror.mirrors import Mirrors
     from mootd.service.following import Following
-    from mootd.service.scrub import Scrub
+    from mootd.service.machine.scrub import Scrub
     from mootd.service.service import Service
     from mootd.spool.spools import Spools
 
@@ -378,7 +378,7 @@ class Daemon:
         from mootd.exchange.hub import Hub, Settings
         from mootd.mirror.mirrors import Mirrors
         from mootd.service.following import Following
-        from mootd.service.scrub import Scrub
+        from mootd.service.machine.scrub import Scrub
         from mootd.service.service import Service
         from mootd.spool.spools import Spools
 

@@ -76,7 +76,7 @@ class KeyStore(Protocol):
         """
 
     def hpke_open(self, name: str, sealed: bytes, info: bytes) -> bytes:
-        """Open what was sealed for the X25519 key (HPKE, `moot_protocol.epoch` names the suite).
+        """Open what was sealed for the X25519 key (HPKE, `moot_protocol.sealing.epoch` names the suite).
 
         Raises:
             MalformedError: `bad_key`: it was sealed for another key, or with another `info`.

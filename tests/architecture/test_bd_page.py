@@ -9,7 +9,7 @@ import pytest
 from moot.console import as_bd
 from moot.console.grammar import CommandParser
 from moot.console.main import GRAMMAR
-from moot.console.not_here import NOT_HERE
+from moot.console.notices.not_here import NOT_HERE
 from moot_protocol.errors import RefusedError
 from moot_protocol.issues.settings import KNOWN
 

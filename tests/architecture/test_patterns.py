@@ -30,8 +30,11 @@ _LETTERS: Final = " a0,.-_/:@\"'{}[]()=!#\n\r\tZ<>$%\\|~`\x00é"
 _TAILS: Final = ("", "\0", "\n", "\rx", '"')
 _USES: Final = "fullmatch|match|search|findall|finditer|sub|split"
 _BOUNDED: Final = {
-    ("moot.console.commands.batch", "_TOKEN"): "whoever asks for words stops at the first quote that isn't closed",
-    ("moot.console.commands.batch", "_QUOTED"): "it meets only words in which every quote is closed",
+    (
+        "moot.console.commands.issues.batch",
+        "_TOKEN",
+    ): "whoever asks for words stops at the first quote that isn't closed",
+    ("moot.console.commands.issues.batch", "_QUOTED"): "it meets only words in which every quote is closed",
 }
 """Patterns that are linear only on what they meet, and why they meet nothing else."""
 

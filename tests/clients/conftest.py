@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from moot_testkit.control import Daemon, serving, short_folder
-from moot_testkit.starting import StartingShell
-from moot_testkit.thin import Shell
+from moot_testkit.clients.control import Daemon, serving, short_folder
+from moot_testkit.clients.starting import StartingShell
+from moot_testkit.clients.thin import Shell
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,7 @@ from moot_protocol.requests.issues import Stats as StatsRequest
 from moot_protocol.requests.listing import Page
 from moot_protocol.requests.machine import Events
 from moot_protocol.requests.memories import Memories, Remember
-from moot_testkit.town import PROJECT, make_api
+from moot_testkit.towns.town import PROJECT, make_api
 
 DOCUMENT = {
     "id": "demo-1", "title": "One", "status": "closed", "priority": 0, "issue_type": "bug", "labels": ["a", "b"],

@@ -13,8 +13,8 @@ from moot_protocol.errors import RefusedError
 from moot_protocol.requests.claims import Heartbeat
 from moot_protocol.requests.issues import Close, Create, Show, Update
 from moot_protocol.requests.machine import Events, Ping
-from moot_testkit.control import PATIENCE, Gate, raw_client, short_folder
-from moot_testkit.verb_cases import CASES, DOCUMENT, ISSUE, Town, losing_first, town
+from moot_testkit.clients.control import PATIENCE, Gate, raw_client, short_folder
+from moot_testkit.clients.verb_cases import CASES, DOCUMENT, ISSUE, Town, losing_first, town
 
 
 @pytest.fixture(autouse=True)

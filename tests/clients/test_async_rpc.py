@@ -16,8 +16,8 @@ from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.limits import RPC_IN_FLIGHT
 from moot_protocol.requests.issues import Close, Show
 from moot_protocol.requests.machine import Ping
-from moot_testkit.control import PATIENCE, Daemon, Gate, raw_client, serving, short_folder
-from moot_testkit.gates import GOOD, STALE, USER, StubGate
+from moot_testkit.clients.control import PATIENCE, Daemon, Gate, raw_client, serving, short_folder
+from moot_testkit.clients.gates import GOOD, STALE, USER, StubGate
 from mootd.control.ports import Settings
 
 HELLO = rpc.hello_frame("1", 1)

@@ -13,9 +13,9 @@ from moot_protocol.requests.base import Request
 from moot_protocol.requests.claims import Heartbeat
 from moot_protocol.requests.issues import Close, Create, Show, Update
 from moot_protocol.requests.machine import Events, Ping, Stop
-from moot_testkit.control import Daemon, raw_client, short_folder, until
-from moot_testkit.gates import GOOD, USER, StubGate
-from moot_testkit.verb_cases import CASES, DOCUMENT, ISSUE, Case, Town, losing_first, town
+from moot_testkit.clients.control import Daemon, raw_client, short_folder, until
+from moot_testkit.clients.gates import GOOD, USER, StubGate
+from moot_testkit.clients.verb_cases import CASES, DOCUMENT, ISSUE, Case, Town, losing_first, town
 
 
 @pytest.fixture(autouse=True)

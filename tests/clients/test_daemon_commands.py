@@ -9,7 +9,7 @@ import pytest
 
 from moot import daemon_commands
 from moot.conversation import Failure
-from moot_testkit.starting import StartingShell, has_ended
+from moot_testkit.clients.starting import StartingShell, has_ended
 
 
 # -- The MCP server ----------------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ from moot.effects import MOST_NAMES, Files
 from moot_protocol import limits
 from moot_protocol.control.effects import ONLY_ORDINARY
 from moot_protocol.errors import MootError
-from moot_testkit.control import PATIENCE, Daemon, until
-from moot_testkit.thin import Shell, run_at_terminal
+from moot_testkit.clients.control import PATIENCE, Daemon, until
+from moot_testkit.clients.thin import Shell, run_at_terminal
 from mootd.control.hosting import HostedTerminal
 
 Terminal = HostedTerminal[Facts]

@@ -12,7 +12,7 @@ import pytest
 from moot import facts
 from moot.console.terminal import Facts
 from moot_protocol.spool.project_folder import WORKSPACE_FILE
-from moot_testkit.control import short_folder
+from moot_testkit.clients.control import short_folder
 
 
 def test_the_workspaces_file_has_the_one_name_that_all_else_knows_it_by() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from moot.git_log import git_log
 from moot_protocol.errors import MootError
-from moot_testkit.control import Daemon
-from moot_testkit.thin import Shell
+from moot_testkit.clients.control import Daemon
+from moot_testkit.clients.thin import Shell
 
 IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
 

@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from moot_testkit.control import serving
-from moot_testkit.thin import SCRIPT, environment
+from moot_testkit.clients.control import serving
+from moot_testkit.clients.thin import SCRIPT, environment
 
 BUDGET = {"_socket", "moot", "moot.conversation", "moot.facts", "moot.paths", "moot.thin"}
 """All that a command may load beyond a bare interpreter. Adding to it needs a measurement, not a reason."""

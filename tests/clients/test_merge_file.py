@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from moot.merge_file import FAILED, merge_file
-from moot_testkit.machine import BIN
+from moot_testkit.machines.machine import BIN
 
 BASE = '{"id":"a","title":"A","priority":1,"updated_at":"2026-01-01T00:00:00Z"}\n'
 

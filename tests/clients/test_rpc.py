@@ -21,8 +21,8 @@ from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.requests.issues import Close, Create, IssueFields, ListIssues, Show
 from moot_protocol.requests.listing import Page
 from moot_protocol.requests.machine import Events, Ping
-from moot_testkit.control import PATIENCE, Daemon, Gate, serving, short_folder, stranger_listening
-from moot_testkit.gates import GOOD, STALE, USER, StubGate
+from moot_testkit.clients.control import PATIENCE, Daemon, Gate, serving, short_folder, stranger_listening
+from moot_testkit.clients.gates import GOOD, STALE, USER, StubGate
 from mootd.control.ports import Settings
 
 

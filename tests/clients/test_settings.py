@@ -11,7 +11,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import IDEMPOTENCY_KEY_BYTES
 from moot_protocol.requests.issues import Close, InitTown
 from moot_protocol.requests.machine import Events, Ping, Stop
-from moot_testkit.gates import GOOD
+from moot_testkit.clients.gates import GOOD
 
 
 def test_the_socket_is_this_users_unless_another_is_named() -> None:

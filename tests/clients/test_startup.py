@@ -12,8 +12,8 @@ import pytest
 
 from moot import startup
 from moot.startup import LOG_BYTES
-from moot_testkit.control import PATIENCE
-from moot_testkit.starting import StartingShell
+from moot_testkit.clients.control import PATIENCE
+from moot_testkit.clients.starting import StartingShell
 
 
 # -- Started by need ---------------------------------------------------------------------------------------------
@@ -295,7 +295,7 @@ PROGRAM = """
 import sys
 sys.executable = sys.argv[1]
 from moot import Client, MootError
-from moot_protocol.machine_requests import Ping
+from moot_protocol.requests.machine import Ping
 try:
     print(Client().call(Ping())["pid"])
 except MootError as error:

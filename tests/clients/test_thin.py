@@ -14,9 +14,9 @@ import pytest
 import moot
 from moot.console.terminal import Facts
 from moot_protocol.errors import Code
-from moot_testkit.control import PATIENCE, Command, Daemon, raw_client, serving, stranger_listening
-from moot_testkit.gates import GOOD, STALE, StubGate
-from moot_testkit.thin import Shell, run_at_terminal
+from moot_testkit.clients.control import PATIENCE, Command, Daemon, raw_client, serving, stranger_listening
+from moot_testkit.clients.gates import GOOD, STALE, StubGate
+from moot_testkit.clients.thin import Shell, run_at_terminal
 from mootd.control.hosting import HostedTerminal
 from mootd.control.ports import Settings
 

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from moot_protocol.control import rpc
-from moot_testkit.control import PATIENCE
-from moot_testkit.gates import GOOD
-from moot_testkit.thin import Shell
+from moot_testkit.clients.control import PATIENCE
+from moot_testkit.clients.gates import GOOD
+from moot_testkit.clients.thin import Shell
 
 
 class Impostor:

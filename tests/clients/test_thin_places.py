@@ -3,8 +3,8 @@
 from typing import Any
 
 from moot.console.terminal import Facts
-from moot_testkit.control import Daemon
-from moot_testkit.thin import Shell
+from moot_testkit.clients.control import Daemon
+from moot_testkit.clients.thin import Shell
 from mootd.control.hosting import HostedTerminal
 
 Terminal = HostedTerminal[Facts]

@@ -12,11 +12,11 @@ import pytest
 from moot import __version__
 from moot.console.main import GRAMMAR
 from moot_protocol.trust.proof import build_proof
-from moot_testkit.control import Daemon
-from moot_testkit.feeds import Town, note
-from moot_testkit.machine import BIN
-from moot_testkit.spooling import SpoolSite
-from moot_testkit.thin import Shell
+from moot_testkit.bytes.feeds import Town, note
+from moot_testkit.clients.control import Daemon
+from moot_testkit.clients.thin import Shell
+from moot_testkit.machines.machine import BIN
+from moot_testkit.towns.spooling import SpoolSite
 
 NOWHERE = {"HOME": "/proc", "XDG_RUNTIME_DIR": "/proc", "PATH": f"{BIN}:/usr/bin:/bin", "USER": "ada"}
 """Where nothing can be written, and nobody listens."""

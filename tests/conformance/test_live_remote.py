@@ -27,8 +27,8 @@ from moot_testkit.live import (
     take,
     until,
 )
-from moot_testkit.mqtt_broker import MqttBroker
-from moot_testkit.tcp_proxy import TcpProxy
+from moot_testkit.machines.mqtt_broker import MqttBroker
+from moot_testkit.machines.tcp_proxy import TcpProxy
 from mootd.edges.inbox import DEFAULT_LIMITS, InboxLimits
 from mootd.edges.memory_line import MemoryBroker, MemoryRemote
 from mootd.edges.mqtt.address import parse_address

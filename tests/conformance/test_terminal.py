@@ -10,10 +10,10 @@ import pytest
 
 from moot.console.terminal import Terminal
 from moot.conversation import Conversation, try_connect
-from moot.spool_terminal import LocalTerminal
+from moot.spool.terminal import LocalTerminal
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_testkit.control import serving
-from moot_testkit.terminal import FACTS, RecordingTerminal
+from moot_testkit.clients.control import serving
+from moot_testkit.clients.terminal import FACTS, RecordingTerminal
 from mootd.control.hosting import HostedTerminal
 
 Do = Callable[[Terminal], Any]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from moot_testkit.wakings import is_heard
+from moot_testkit.clients.wakings import is_heard
 from mootd.edges import watching
 from mootd.edges.memory_files import MemoryWatcher
 from mootd.edges.watching import SystemWatcher

@@ -25,16 +25,16 @@ from moot_protocol.errors import Code, MootError
 from moot_protocol.limits import RPC_GRACE_MS
 from moot_protocol.requests.issues import Create, InitTown, IssueFields, ListIssues, Ready
 from moot_protocol.requests.machine import Fsck, Ping, Stop
+from moot_testkit.clients.terminal import FACTS
 from moot_testkit.ledger import PATIENCE_S
-from moot_testkit.machine import BIN, PROJECT, Machine, machine
-from moot_testkit.terminal import FACTS
+from moot_testkit.machines.machine import BIN, PROJECT, Machine, machine
 from mootd.app import _Console, _Parts, _ServiceApi, _Serving, _work
 from mootd.edges.installed import Installed
 from mootd.engine.stored import layout
 from mootd.engine.views.graph import follows_rules
+from mootd.service.access.gate import Gate
 from mootd.service.front import Front
-from mootd.service.gate import Gate
-from mootd.service.quick_reads import QuickReads
+from mootd.service.reading.quick import QuickReads
 from mootd.store.lmdb_store import LmdbStore
 from mootd.store.port import Table
 from mootd.troubles import Troubles
@@ -182,10 +182,10 @@ def test_what_neither_pings_nor_quick_reads_need_is_loaded_when_the_socket_is_se
     )
     later = {
         "moot.console.main", "moot.rpc", "mootd.engine.checking.fsck", "mootd.exchange", "mootd.mirror",
-        "mootd.service.machine", "mootd.service.reads", "mootd.service.service", "mootd.service.writes", "mootd.spool",
-        "watchfiles",
+        "mootd.service.machine.requests", "mootd.service.reading.reads", "mootd.service.service",
+        "mootd.service.writing.writes", "mootd.spool", "watchfiles",
     }  # fmt: skip
-    assert "mootd.service.quick_reads" in loaded
+    assert "mootd.service.reading.quick" in loaded
     assert not loaded & later
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from moot_testkit.control import short_folder
-from moot_testkit.machine import BIN
+from moot_testkit.clients.control import short_folder
+from moot_testkit.machines.machine import BIN
 from mootd.app import Daemon
 from mootd.command import EXIT_DENIED, EXIT_FAILED, run
 from mootd.config import Config, read_config

@@ -9,8 +9,8 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from moot_protocol.errors import RefusedError
+from moot_testkit.clients.wakings import count_wakings
 from moot_testkit.ledger import PATIENCE_S, Ledger, Unit, refuses, writes
-from moot_testkit.wakings import count_wakings
 from mootd.writer import Writer
 
 

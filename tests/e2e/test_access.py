@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from moot import Client, Code, MootError
-from moot_testkit.machine import PROJECT, Machine, machine
+from moot_testkit.machines.machine import PROJECT, Machine, machine
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from moot_testkit.machine import Machine, machine
+from moot_testkit.machines.machine import Machine, machine
 
 
 @contextmanager

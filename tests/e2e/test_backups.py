@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from moot_protocol.requests.issues import Create, IssueFields
-from moot_testkit.machine import PROJECT, Machine, machine, town_of_two
+from moot_testkit.machines.machine import PROJECT, Machine, machine, town_of_two
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from moot_testkit.bd_calls import Said, misread
-from moot_testkit.machine import machine
+from moot_testkit.clients.bd_calls import Said, misread
+from moot_testkit.machines.machine import machine
 
 LOOP = """
     $E = create "An epic" -t epic -d "of two" --json => {id}

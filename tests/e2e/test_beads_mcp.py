@@ -17,7 +17,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-from moot_testkit.machine import Machine, machine
+from moot_testkit.machines.machine import Machine, machine
 
 INSTALL = Path(__file__).parents[1] / "support" / "beads-mcp.sh"
 SERVER = Path(sys.prefix) / "beads-mcp" / "bin" / "beads-mcp"

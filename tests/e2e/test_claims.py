@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from moot_testkit.control import until
-from moot_testkit.machine import Machine, town_of_two
-from moot_testkit.mqtt_broker import MqttBroker
+from moot_testkit.clients.control import until
+from moot_testkit.machines.machine import Machine, town_of_two
+from moot_testkit.machines.mqtt_broker import MqttBroker
 
 
 class Town:

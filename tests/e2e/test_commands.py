@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from moot_testkit.machine import BIN, Machine, machine
+from moot_testkit.machines.machine import BIN, Machine, machine
 
 EXCERPT = Path(__file__).parents[1] / "data" / "beads-excerpt.jsonl"
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from moot_protocol.requests.exchange import OutboxInfo, Remotes
-from moot_testkit.control import until
-from moot_testkit.machine import PROJECT, Machine, machine
+from moot_testkit.clients.control import until
+from moot_testkit.machines.machine import PROJECT, Machine, machine
 
 
 @pytest.fixture

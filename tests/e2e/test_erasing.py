@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from moot_testkit.machine import PROJECT, Machine, machine, town_of_two
+from moot_testkit.machines.machine import PROJECT, Machine, machine, town_of_two
 from mootd.store.lmdb_store import LmdbStore
 from mootd.store.port import Table
 

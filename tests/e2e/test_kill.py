@@ -12,7 +12,7 @@ from moot.rpc import Client
 from moot_protocol.errors import MootError
 from moot_protocol.requests.issues import Close, Create, IssueFields, ListIssues
 from moot_protocol.requests.machine import Rebuild, Status
-from moot_testkit.machine import BIN, PROJECT, Machine, machine
+from moot_testkit.machines.machine import BIN, PROJECT, Machine, machine
 
 KILLS = int(os.environ.get("MOOT_KILLS") or (100 if os.environ.get("MOOT_SCALE") == "ci" else 10))
 WRITERS = 4

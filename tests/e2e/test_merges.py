@@ -16,8 +16,8 @@ import pytest
 
 from moot_protocol.requests.base import Request
 from moot_protocol.requests.transfer import ImportEdits
-from moot_testkit.merges import Case, Outcome, Pair, Session, edit, exported, read_case, run_merge
-from moot_testkit.merging import over_git, over_mqtt
+from moot_testkit.laws.merges import Case, Outcome, Pair, Session, edit, exported, read_case, run_merge
+from moot_testkit.laws.merging import over_git, over_mqtt
 
 R = TypeVar("R")
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from moot_protocol.requests.machine import Events
-from moot_testkit.control import PATIENCE
-from moot_testkit.machine import Machine, machine
-from moot_testkit.mirroring import NEW, content, line, name
+from moot_testkit.clients.control import PATIENCE
+from moot_testkit.machines.machine import Machine, machine
+from moot_testkit.towns.mirroring import NEW, content, line, name
 
 THREE = (line(1), line(2), line(3))
 CHANGED = (line(1), line(2, "Changed", updated_at=NEW), line(3), line(4))

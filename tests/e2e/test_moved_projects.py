@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from moot_testkit.machine import Machine, machine
-from moot_testkit.mirroring import content, line, name
+from moot_testkit.machines.machine import Machine, machine
+from moot_testkit.towns.mirroring import content, line, name
 
 FILE = ".beads/issues.jsonl"
 

@@ -21,9 +21,9 @@ from pydantic import AnyUrl
 
 from moot_protocol.requests.gates import CreateGate
 from moot_protocol.requests.issues import Show
-from moot_testkit.control import PATIENCE
-from moot_testkit.gh_program import install
-from moot_testkit.machine import BIN, PROJECT, Machine
+from moot_testkit.clients.control import PATIENCE
+from moot_testkit.machines.gh_program import install
+from moot_testkit.machines.machine import BIN, PROJECT, Machine
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import pytest
 
-from moot.spool_files import SpoolFiles
+from moot.spool.files import SpoolFiles
 from moot_protocol.requests.issues import Create, IssueFields, ListIssues, Show
 from moot_protocol.spool.files import ANSWERS, COMMANDS, FOLDER, answer_name, seal_command
-from moot_testkit.machine import BIN, Machine, machine
-from moot_testkit.sandbox import Wrap, sandboxes
+from moot_testkit.machines.machine import BIN, Machine, machine
+from moot_testkit.machines.sandbox import Wrap, sandboxes
 
 SANDBOXES = sandboxes()
 LOOKS = 300

@@ -10,10 +10,10 @@ from moot_protocol.merge.kinds import Role
 from moot_protocol.requests.issues import Create, InitProject, IssueFields
 from moot_protocol.trust.genesis import PlaneKind
 from moot_protocol.trust.ticket import decode_ticket, encode_ticket
-from moot_testkit.exchanging import QUICK, Peer, in_step, peers, settle, through_broker, through_git, until
-from moot_testkit.git_servers import bare, surroundings
-from moot_testkit.mqtt_broker import MqttBroker
-from moot_testkit.town import PROJECT
+from moot_testkit.machines.git_servers import bare, surroundings
+from moot_testkit.machines.mqtt_broker import MqttBroker
+from moot_testkit.towns.exchanging import QUICK, Peer, in_step, peers, settle, through_broker, through_git, until
+from moot_testkit.towns.town import PROJECT
 from mootd.edges.entropy import SeededEntropy
 from mootd.edges.mqtt.settings import Version
 from mootd.engine.membership.charter_writing import found_plane
@@ -26,7 +26,7 @@ from mootd.engine.membership.rotating import rotate_town
 from mootd.engine.state import TOWN_KEY
 from mootd.engine.stored.log_snapshot import LogSnapshot
 from mootd.engine.unit import Unit
-from mootd.service.writes import carry_out
+from mootd.service.writing.writes import carry_out
 
 SHARED = "shared"
 

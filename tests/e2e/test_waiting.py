@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from moot_protocol.limits import RPC_CONSOLES
-from moot_testkit.machine import BIN, Machine
+from moot_testkit.machines.machine import BIN, Machine
 
 BUSY = 75
 TOO_MANY = RPC_CONSOLES // 4

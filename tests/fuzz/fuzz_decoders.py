@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 atheris = importlib.import_module("atheris")
 with atheris.instrument_imports(include=["moot_protocol"]):
-    from moot_testkit.decoders import DECODERS, check_total
+    from moot_testkit.bytes.decoders import DECODERS, check_total
 
 
 def one_input(data: bytes) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from moot_testkit import namespaces
-from moot_testkit.namespaces import Network, network, require_namespaces, sweep
+from moot_testkit.machines import namespaces
+from moot_testkit.machines.namespaces import Network, network, require_namespaces, sweep
 
 PACKETS = 500
 DATAGRAMS = """

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
-from moot_testkit.git_servers import at_scale
-from moot_testkit.hosts import BROKER, DEADLINE_S, GIT, HOSTS, Site, site
+from moot_testkit.machines.git_servers import at_scale
+from moot_testkit.machines.hosts import BROKER, DEADLINE_S, GIT, HOSTS, Site, site
 
 AWAY_EVENTS = int(os.environ.get("MOOT_AWAY_EVENTS") or at_scale(200, 2_000))
 """Events that another writes while one host is away."""

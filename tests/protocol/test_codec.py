@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from moot_protocol.codec import check_plain, decode_value, decoder, encode
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.limits import NESTING
-from moot_testkit.strategies import damaged, encodings, values
+from moot_testkit.bytes.strategies import damaged, encodings, values
 
 
 class Pair(msgspec.Struct, array_like=True, frozen=True):

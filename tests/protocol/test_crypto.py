@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from moot_protocol import crypto
 from moot_protocol.crypto import SeedSigner, check_public_key, is_signed
 from moot_protocol.errors import Code, MalformedError
-from moot_testkit.strategies import signers
+from moot_testkit.bytes.strategies import signers
 
 P = 2**255 - 19
 D = -121665 * pow(121666, P - 2, P) % P

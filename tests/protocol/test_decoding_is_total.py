@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import moot_protocol
-from moot_testkit.decoders import DECODERS, Decoder, check_total
-from moot_testkit.strategies import damaged
+from moot_testkit.bytes.decoders import DECODERS, Decoder, check_total
+from moot_testkit.bytes.strategies import damaged
 
 every_decoder = pytest.mark.parametrize("decoder", DECODERS, ids=lambda decoder: decoder.name.replace(" ", "_"))
 SAMPLES = [sample for decoder in DECODERS for sample in decoder.samples]
@@ -34,7 +34,7 @@ def public_decoders() -> set[Callable[..., Any]]:
 def test_every_decoder_of_the_protocol_is_tried_here() -> None:
     covered = {function for decoder in DECODERS for function in decoder.covers}
     left_out = sorted(f"{function.__module__}.{function.__name__}" for function in public_decoders() - covered)
-    assert not left_out, "add them to DECODERS in tests/support/moot_testkit/decoders.py"
+    assert not left_out, "add them to DECODERS in tests/support/moot_testkit/bytes/decoders.py"
 
 
 @every_decoder

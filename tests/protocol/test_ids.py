@@ -19,7 +19,7 @@ from moot_protocol.ids import (
     line_problem,
 )
 from moot_protocol.limits import ENTITY_BYTES, ID_PREFIX_CHARS, KEY_BYTES
-from moot_testkit.strategies import hashes
+from moot_testkit.bytes.strategies import hashes
 
 entropies = st.binary(min_size=ID_ENTROPY_BYTES, max_size=ID_ENTROPY_BYTES)
 LOW_60_BITS = 2**60 - 1

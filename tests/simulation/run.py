@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from moot_testkit import simulation
+from moot_testkit.sim import simulation
 
 CHUNK = 5
 """Seeds that one process runs before it reports."""

@@ -21,8 +21,9 @@ from moot_protocol.trust.acceptance import Accepted
 from moot_protocol.trust.branches import Pin
 from moot_protocol.trust.concern import Concern
 from moot_protocol.trust.towns import Charter, Towns
-from moot_testkit import sim_node, simulation
-from moot_testkit.plan import Plan
+from moot_testkit.sim import node as sim_node
+from moot_testkit.sim import simulation
+from moot_testkit.sim.plan import Plan
 from mootd.engine import rebuild
 from mootd.engine import unit as units
 from mootd.engine.erasure import erasing

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from moot_testkit import simulation
-from moot_testkit.laws import BrokenLawError, require
-from moot_testkit.network import Weather
-from moot_testkit.plan import Crash, Plan
+from moot_testkit.laws.replica import BrokenLawError, require
+from moot_testkit.sim import simulation
+from moot_testkit.sim.network import Weather
+from moot_testkit.sim.plan import Crash, Plan
 
 RUNNER = Path(__file__).parent / "run.py"
 QUIET = Plan(members=2, hostiles=0, steps=40)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from moot_testkit import many_towns
-from moot_testkit.laws import BrokenLawError
-from moot_testkit.many_towns import Figures, Hour
+from moot_testkit.laws.replica import BrokenLawError
+from moot_testkit.sim import many_towns
+from moot_testkit.sim.many_towns import Figures, Hour
 
 PROGRAM = Path(__file__).parent / "towns.py"
 FEW = Hour(2, replicas=2)

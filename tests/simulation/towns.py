@@ -11,9 +11,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from moot_testkit import many_towns
-from moot_testkit.laws import BrokenLawError
-from moot_testkit.many_towns import Figures, Hour
+from moot_testkit.laws.replica import BrokenLawError
+from moot_testkit.sim import many_towns
+from moot_testkit.sim.many_towns import Figures, Hour
 
 HEADS = ("towns", "replicas", "edits", "rounds", "messages", "sent", "most", "of it batches", "sent/edit", "CPU")
 KIB = 1024

@@ -11,12 +11,13 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from moot.console import as_bd, documents, issue_lines
+from moot.console import as_bd, documents
 from moot.console.api import Api
 from moot.console.command import Context
-from moot.console.safe_text import neutralise
-from moot.console.style import Style, style_of
+from moot.console.lines import issues as issue_lines
 from moot.console.terminal import Facts
+from moot.console.text.safe_text import neutralise
+from moot.console.text.style import Style, style_of
 from moot.facts import ACTORS
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.ids import line_problem

@@ -14,7 +14,7 @@ from typing import Any, Final
 from moot.console import as_bd, exits
 from moot.console.command import Context
 from moot.console.grammar import did_you_mean
-from moot.console.safe_text import is_plain
+from moot.console.text.safe_text import is_plain
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.issues.edge_types import PARENT
 from moot_protocol.issues.issue_document import FIELDS

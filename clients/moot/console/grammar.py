@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 from moot.console.command import Command
 from moot.console.described import Described, Flag
-from moot.console.table import LEAST_FLEXIBLE
+from moot.console.text.table import LEAST_FLEXIBLE
 from moot_protocol.errors import Code, RefusedError
 
 HELP_FLAGS: Final = ("-h", "--help")

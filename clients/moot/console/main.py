@@ -9,93 +9,92 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from moot.console import as_bd, documents, exits, not_here
+from moot.console import as_bd, documents, exits
 from moot.console.api import Api
-from moot.console.claim_notices import attend
 from moot.console.command import Command, Context
-from moot.console.commands import (
-    about,
-    access,
-    access_tokens,
-    activity,
-    audit,
-    backups,
-    batch,
+from moot.console.commands.access import audit, rules, tokens
+from moot.console.commands.bundles import (
     bonding,
-    changes,
-    claims,
     clearing,
-    conflicts,
-    creating,
-    daemon,
-    docs,
-    duplicates,
-    edges,
-    editing,
     epics,
-    erasing,
-    exporting,
-    federation,
-    forks,
     formulas,
     gate_runs,
     gates,
-    graph,
-    graphs,
-    handoffs,
-    health,
-    history,
-    hook_runs,
-    housekeeping,
-    human,
-    invites,
-    labels,
-    leases,
-    lifecycle,
-    lists,
-    log,
-    mail,
-    mcp,
-    members,
-    memories,
-    merge_file,
     merge_slots,
-    mirror,
     molecules,
-    orphans,
-    planes,
-    prime,
-    proof,
-    pruning,
-    queries,
-    recovery,
-    reference,
-    remotes,
-    renaming,
-    replicas,
-    setting_up,
-    settings,
-    setup,
-    sharing,
-    shorthands,
-    show,
-    spools,
     states,
-    statistics,
     swarms,
+)
+from moot.console.commands.exchange import (
+    federation,
+    forks,
+    invites,
+    leases,
+    mail,
+    members,
+    planes,
+    recovery,
+    remotes,
+    replicas,
+    sharing,
     sync,
     towns,
-    transfer,
+)
+from moot.console.commands.issues import (
+    batch,
+    changes,
+    claims,
+    conflicts,
+    creating,
+    edges,
+    editing,
+    erasing,
+    handoffs,
+    history,
+    labels,
+    lifecycle,
+    renaming,
+    shorthands,
+    show,
     write,
+)
+from moot.console.commands.knowledge import docs, memories, prime, settings
+from moot.console.commands.lists import (
+    activity,
+    duplicates,
+    graph,
+    graphs,
+    human,
+    lists,
+    orphans,
+    pruning,
+    queries,
+    statistics,
+)
+from moot.console.commands.log import events, exporting, importing, merge_file, mirror, proof
+from moot.console.commands.machine import (
+    about,
+    backups,
+    daemon,
+    health,
+    hook_runs,
+    housekeeping,
+    init,
+    mcp,
+    reference,
+    setting_up,
+    spools,
 )
 from moot.console.context import Place, ReadOnlyApi, actor_of, check_actor, check_place, place_of, tell_place
 from moot.console.described import Described
 from moot.console.grammar import Grammar, Invocation, Section, Topic
 from moot.console.keyed import KeyedApi
-from moot.console.nudge_notices import tell_nudges
+from moot.console.notices import not_here
+from moot.console.notices.claims import attend
+from moot.console.notices.nudges import tell_nudges
 from moot.console.rehearsal import Needed, NoApi, NoTerminal
-from moot.console.safe_text import neutralise, shortened
 from moot.console.terminal import Facts, Terminal
+from moot.console.text.safe_text import neutralise, shortened
 from moot.console.trials import with_trials
 from moot.console.watching import ASK_AGAIN
 from moot_protocol.errors import Code, MootError, RefusedError, defect
@@ -172,11 +171,11 @@ GRAMMAR: Final[Grammar] = Grammar(
             Section(
                 "The log",
                 [
-                    *transfer.COMMANDS,
+                    *importing.COMMANDS,
                     *exporting.COMMANDS,
                     *mirror.COMMANDS,
                     *merge_file.COMMANDS,
-                    *log.COMMANDS,
+                    *events.COMMANDS,
                     *activity.COMMANDS,
                     *proof.COMMANDS,
                 ],
@@ -186,13 +185,13 @@ GRAMMAR: Final[Grammar] = Grammar(
                 "Towns",
                 [*towns.COMMANDS, *members.COMMANDS, *replicas.COMMANDS, *forks.COMMANDS, *recovery.COMMANDS],
             ),
-            Section("Who may do what", [*access.COMMANDS, *access_tokens.COMMANDS, *audit.COMMANDS]),
+            Section("Who may do what", [*rules.COMMANDS, *tokens.COMMANDS, *audit.COMMANDS]),
             Section("One machine at a time", [*leases.COMMANDS]),
             Section("What towns share", [*federation.COMMANDS, *sharing.COMMANDS, *mail.COMMANDS]),
             Section(
                 "This machine",
                 [
-                    *setup.COMMANDS,
+                    *init.COMMANDS,
                     *setting_up.COMMANDS,
                     *hook_runs.COMMANDS,
                     *reference.commands(_described),

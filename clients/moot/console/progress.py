@@ -3,7 +3,7 @@
 from typing import Final
 
 from moot.console.command import Context
-from moot.console.table import cut
+from moot.console.text.table import cut
 
 PATIENCE_SECONDS: Final = 1.0
 """How long a command may take before it says how far it is."""

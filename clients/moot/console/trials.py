@@ -14,8 +14,8 @@ from moot.console.api import Api
 from moot.console.command import Command, Context
 from moot.console.context import say
 from moot.console.grammar import Section
-from moot.console.safe_text import neutralise
 from moot.console.terminal import Facts, Terminal
+from moot.console.text.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.base import Request
 

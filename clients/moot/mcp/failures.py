@@ -3,7 +3,7 @@
 from typing import Any
 
 from moot.console.documents import error_body
-from moot.console.safe_text import neutralise, shortened
+from moot.console.text.safe_text import neutralise, shortened
 from moot.mcp.hints import hint_of
 from moot_protocol.errors import Code, MootError
 

@@ -6,7 +6,7 @@ import sys
 from typing import NoReturn
 
 from moot.console.exits import exit_code
-from moot.console.safe_text import neutralise
+from moot.console.text.safe_text import neutralise
 from moot_protocol.errors import MootError
 
 UNAVAILABLE = 69

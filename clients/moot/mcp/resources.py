@@ -5,7 +5,7 @@ All are read as text, in the words of the tools and of the command `prime`.
 
 from typing import Final, NamedTuple
 
-from moot.console.prime_text import Wanted, prime_text
+from moot.console.lines.prime_text import Wanted, prime_text
 from moot.mcp import arguments as args
 from moot.mcp import tools
 from moot.mcp.tools import Desk

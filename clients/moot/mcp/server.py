@@ -19,7 +19,7 @@ from pydantic import AnyUrl
 
 from moot import __version__
 from moot.async_client import AsyncClient
-from moot.console.claim_notices import lost_line
+from moot.console.notices.claims import lost_line
 from moot.mcp import arguments, resources, tools
 from moot.mcp.claims import Claims
 from moot.mcp.failures import body_of, defect, text_of

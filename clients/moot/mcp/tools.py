@@ -10,13 +10,13 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from moot.console import issue_lines as lines
-from moot.console.commands.show import Neighbours, issue_page
-from moot.console.confirm import UNCHANGED, is_unchanged, nothing_to_do
+from moot.console.commands.issues.show import Neighbours, issue_page
 from moot.console.context import script_step
 from moot.console.documents import check_known, needs_texts, selected, with_parent, without_marks
-from moot.console.safe_text import neutralise
-from moot.console.style import Style
+from moot.console.lines import issues as lines
+from moot.console.lines.confirm import UNCHANGED, is_unchanged, nothing_to_do
+from moot.console.text.safe_text import neutralise
+from moot.console.text.style import Style
 from moot.mcp import arguments as args
 from moot.rpc import UnansweredError
 from moot.settings import new_key

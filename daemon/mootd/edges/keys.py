@@ -35,7 +35,7 @@ from mootd.ports import Entropy
 FORMAT: Final = 1
 PAIR: Final = "pair"
 SHARED: Final = "shared"
-"""As `moot_protocol.epoch` wraps plane keys."""
+"""As `moot_protocol.sealing.epoch` wraps plane keys."""
 FILE_MODE: Final = 0o600
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 _FILE_BYTES: Final = 4096

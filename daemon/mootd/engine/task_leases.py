@@ -1,10 +1,10 @@
 """Leases over the store: taking, prolonging and giving them back, on the first ledger of this machine's town.
 
 Invariant: a machine writes claims and terms in its own name only, and only over what it saw; what counts is
-`moot_protocol.lease`'s to say, of the machines of one's own town. Where that has had other keys, its leases go on: the
-epoch begins above the highest under any of them, and who holds a lease under one holds it until it ends. What this
-machine takes itself to hold is noted on it alone, so that it is told when another has taken it over, also after a
-restart.
+`moot_protocol.exchange.task_lease`'s to say, of the machines of one's own town. Where that has had other keys, its
+leases go on: the epoch begins above the highest under any of them, and who holds a lease under one holds it until it
+ends. What this machine takes itself to hold is noted on it alone, so that it is told when another has taken it over,
+also after a restart.
 """
 
 import re

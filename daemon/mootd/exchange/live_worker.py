@@ -29,7 +29,7 @@ LIVE_DEBOUNCE_S = 0.0
 """Whoever is listening wants to hear at once; what is written meanwhile goes together anyway."""
 
 LIVE_POLL_S = 60.0
-"""Whoever listens hears of this machine so often, and takes one that is silent for away (`claim_reads.py`)."""
+"""Whoever listens hears of this machine so often, and takes one that is silent for away: `reading/claims.py`."""
 
 LINGER_S = 60.0
 """How long a manual plane's line stays open once somebody asked for it: what others hold comes while it is."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from moot_protocol.requests.base import Request
 from moot_protocol.requests.machine import Ping
 from mootd.engine.patience import Check, patient
-from mootd.service.quick_reads import QuickReads
+from mootd.service.reading.quick import QuickReads
 
 if TYPE_CHECKING:
     from mootd.service.service import Service

@@ -35,30 +35,30 @@ from mootd.engine.unit import Unit
 from mootd.exchange.hub import SYNC_WAIT_MS, Hub
 from mootd.exchange.progress import Progress
 from mootd.mirror.mirrors import Mirrors
-from mootd.service.access_reads import import_access
-from mootd.service.access_tokens import TOKEN_WRITES, change_tokens
-from mootd.service.audited import AFTERWARDS, EVENT_TYPES, entry_of, recorded
+from mootd.service.access.tokens import TOKEN_WRITES, change_tokens
 from mootd.service.commits import Commits
-from mootd.service.damage import Damages
-from mootd.service.exchange_reads import EXCHANGE_READS, ExchangeView, queue_alarms, remote_checks
-from mootd.service.exchange_writes import EXCHANGE_WRITES, SECRET_ANSWERS
-from mootd.service.founding import found
-from mootd.service.lease_reads import lease_alarms
-from mootd.service.machine import MACHINE
-from mootd.service.membership_writes import MEMBERSHIP_WRITES, NEW_IDENTITY, SECRET
-from mootd.service.own_machine import Machine
-from mootd.service.reads import READS
-from mootd.service.remote_writes import REMOTE_WRITES
+from mootd.service.machine.access import import_access
+from mootd.service.machine.damage import Damages
+from mootd.service.machine.own_machine import Machine
+from mootd.service.machine.requests import MACHINE
+from mootd.service.machine.upkeep import UPKEEP, Upkeep
+from mootd.service.reading.exchange import EXCHANGE_READS, ExchangeView, queue_alarms, remote_checks
+from mootd.service.reading.leases import lease_alarms
+from mootd.service.reading.reads import READS
 from mootd.service.sharing import share_alarms, share_checks
 from mootd.service.snapshot import Snapshot
-from mootd.service.trials import tried
-from mootd.service.upkeep import UPKEEP, Upkeep
-from mootd.service.writes import carry_out, is_atomic, once
+from mootd.service.writing.audited import AFTERWARDS, EVENT_TYPES, entry_of, recorded
+from mootd.service.writing.exchange import EXCHANGE_WRITES, SECRET_ANSWERS
+from mootd.service.writing.founding import found
+from mootd.service.writing.membership import MEMBERSHIP_WRITES, NEW_IDENTITY, SECRET
+from mootd.service.writing.remotes import REMOTE_WRITES
+from mootd.service.writing.trials import tried
+from mootd.service.writing.writes import carry_out, is_atomic, once
 from mootd.store.port import Reader
 from mootd.writer import Writer
 
 if TYPE_CHECKING:
-    from mootd.service.backups import Backups
+    from mootd.service.machine.backups import Backups
 
 R = TypeVar("R")
 
@@ -259,7 +259,7 @@ class Service:
     def _backing_up(self) -> "Backups":
         with self._making:
             if self._backups is None:
-                from mootd.service.backups import Backups  # once a day at most
+                from mootd.service.machine.backups import Backups  # once a day at most
 
                 self._backups = Backups(self._replica, self._machine, self._executor)
             return self._backups
@@ -306,7 +306,7 @@ class Service:
         yield from self.damages.alarms()
 
     def _doctor(self, request: Doctor) -> list[dict[str, Any]]:
-        from mootd.service.unread import unread_checks  # only the doctor looks
+        from mootd.service.reading.unread import unread_checks  # only the doctor looks
 
         checks: list[dict[str, Any]] = MACHINE[Doctor](self._machine, self._replica, request)
         told = "; ".join(alarm["message"] for alarm in self.damages.alarms())

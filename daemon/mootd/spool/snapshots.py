@@ -15,7 +15,7 @@ from mootd.engine.issues.mirroring import plane_number
 from mootd.engine.membership.former import OwnTown
 from mootd.engine.replica import Replica
 from mootd.engine.spools import SpoolRow
-from mootd.service.reads import READS
+from mootd.service.reading.reads import READS
 from mootd.service.snapshot import Snapshot
 from mootd.store.port import Reader
 

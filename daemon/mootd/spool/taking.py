@@ -34,7 +34,7 @@ from mootd.engine.issues.checks import check_actor
 from mootd.engine.replica import Replica
 from mootd.engine.spools import PAIR, SpoolRow, apply_once, secret_of, was_applied
 from mootd.engine.unit import Unit
-from mootd.service.writes import carry_out, once
+from mootd.service.writing.writes import carry_out, once
 
 AT_ONCE: Final = 100
 """Commands taken in one look: they are committed together."""

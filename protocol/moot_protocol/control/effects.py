@@ -1,7 +1,7 @@
 """What a command asks of its client's side: input, files, the user's editor, git's log and the user's own programs.
 
 Whoever carries an effect out, a client at the other end of a socket or this process for itself, is asked for the same
-effects in the same order; `moot_protocol.rpc` lists them.
+effects in the same order; `moot_protocol.control.rpc` lists them.
 """
 
 from collections.abc import Callable, Iterable, Iterator

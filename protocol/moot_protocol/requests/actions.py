@@ -79,7 +79,7 @@ class Erase(Mutation[dict[str, Any]], kw_only=True):
     method = "erase"
     id: str
     fields: tuple[str, ...] = ()
-    """Which (`moot_protocol.erasure.ERASABLE`); none for all that people wrote (`WORDS`)."""
+    """Which (`moot_protocol.issues.erasure.ERASABLE`); none for all that people wrote (`WORDS`)."""
 
 
 class Rename(Mutation[IssueDoc], kw_only=True):

@@ -31,7 +31,7 @@ class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defa
     label_pattern: str = ""
     """Some label is like this: `*` stands for anything, `?` for one character."""
     label_regex: str = ""
-    """Somewhere in some label this regular expression (`moot_protocol.regex`) matches."""
+    """Somewhere in some label this regular expression (`moot_protocol.text.regex`) matches."""
     no_labels: bool = False
     ids: tuple[str, ...] = ()
     parent: str = ""

@@ -1,6 +1,6 @@
 r"""The snapshot: what a project held a moment ago, as one file that a sandboxed client reads in place of asking.
 
-    file = [1, body, HMAC-SHA256(secret, "moot/snapshot/1\0" ‖ body)]                the token's secret (`spool.py`)
+    file = [1, body, HMAC-SHA256(secret, "moot/snapshot/1\0" ‖ body)]                the token's secret (`files.py`)
     body = [workspace, project, plane in hex, made at, is shared, left out, ready, blocked, memories, settings, issues,
             lost, left out of those not closed]
 

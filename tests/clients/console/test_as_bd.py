@@ -5,8 +5,8 @@ import pytest
 from moot.console import as_bd
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.listing import Page
-from moot_testkit.console import issue, run_console
-from moot_testkit.terminal import FACTS
+from moot_testkit.clients.console import issue, run_console
+from moot_testkit.clients.terminal import FACTS
 
 BD = FACTS._replace(program="bd")
 LOST = RefusedError("bd-1 is already claimed by bob", code=Code.LOST_RACE, hint="take another", retryable=True)

@@ -10,9 +10,9 @@ import pytest
 
 from moot.console import main
 from moot_protocol.requests.issues import InitProject
-from moot_testkit.bd_calls import Said, misread
-from moot_testkit.terminal import FACTS, RecordingTerminal
-from moot_testkit.town import Api, make_town
+from moot_testkit.clients.bd_calls import Said, misread
+from moot_testkit.clients.terminal import FACTS, RecordingTerminal
+from moot_testkit.towns.town import Api, make_town
 
 FORMULA = """
 formula = "mol-deacon"

@@ -10,8 +10,8 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.issues import Count, Script, Update
 from moot_protocol.requests.listing import Filter, Page
 from moot_protocol.requests.mirrors import WorkspaceMoved
-from moot_testkit.console import Outcome, issue, run_console
-from moot_testkit.terminal import FACTS, RecordingTerminal
+from moot_testkit.clients.console import Outcome, issue, run_console
+from moot_testkit.clients.terminal import FACTS, RecordingTerminal
 
 
 def test_one_mutation_is_sent_as_itself() -> None:

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot.console import documents
-from moot.console.commands import lists
-from moot.console.safe_text import is_plain
+from moot.console.commands.lists import lists
 from moot.console.terminal import Facts
+from moot.console.text.safe_text import is_plain
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.listing import Page
-from moot_testkit.canned_api import CannedApi, run
-from moot_testkit.terminal import FACTS, RecordingTerminal, at_terminal
+from moot_testkit.clients.canned_api import CannedApi, run
+from moot_testkit.clients.terminal import FACTS, RecordingTerminal, at_terminal
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 JSON_VALUES = st.recursive(

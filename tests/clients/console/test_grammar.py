@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from moot.console.command import Command, Context
 from moot.console.grammar import Grammar, Section, Topic, comma_separated
 from moot_protocol.errors import Code, RefusedError
-from moot_testkit.console import run_console
+from moot_testkit.clients.console import run_console
 
 
 def _arguments(parser: ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from moot.console.integrity import SURE, BadEdge, copies, dangling, leftovers, waiting_for_parents
 from moot_protocol.requests.listing import IssueDoc
-from moot_testkit.console import issue
+from moot_testkit.clients.console import issue
 
 
 def edges(source: int, *targets: str) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from moot.console.keyed import KeyedApi
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.base import Request
 from moot_protocol.requests.issues import Close, Show
-from moot_testkit.canned_api import CannedApi
-from moot_testkit.console import issue, run_console
+from moot_testkit.clients.canned_api import CannedApi
+from moot_testkit.clients.console import issue, run_console
 
 R = TypeVar("R")
 

@@ -6,12 +6,12 @@ import shlex
 import pytest
 
 from moot.console import main
-from moot.console.safe_text import LONGEST
+from moot.console.text.safe_text import LONGEST
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.issues import WorkspaceInfo
-from moot_testkit.canned_api import NOW_MS, CannedApi
-from moot_testkit.console import REQUEST_ID, issue, run_console
-from moot_testkit.terminal import FACTS, RecordingTerminal, at_terminal
+from moot_testkit.clients.canned_api import NOW_MS, CannedApi
+from moot_testkit.clients.console import REQUEST_ID, issue, run_console
+from moot_testkit.clients.terminal import FACTS, RecordingTerminal, at_terminal
 
 LOST = RefusedError("bob holds it", code=Code.LOST_RACE, hint="take another", retryable=True)
 

@@ -3,8 +3,8 @@
 import pytest
 
 from moot.console.terminal import Facts
-from moot_testkit.console import in_turn, run_console, ticking
-from moot_testkit.terminal import FACTS, at_terminal
+from moot_testkit.clients.console import in_turn, run_console, ticking
+from moot_testkit.clients.terminal import FACTS, at_terminal
 
 STRETCHES = [
     {"done": False, "cursor": "a", "progress": [1000, 4000]},

@@ -9,8 +9,8 @@ from moot.console.main import run_unaided as run
 from moot.console.rehearsal import Needed, NoApi, NoTerminal
 from moot.console.terminal import Facts, Terminal
 from moot_protocol.requests.issues import Ready
-from moot_testkit.canned_api import NOW_MS
-from moot_testkit.terminal import FACTS, RecordingTerminal
+from moot_testkit.clients.canned_api import NOW_MS
+from moot_testkit.clients.terminal import FACTS, RecordingTerminal
 
 
 def rehearsed(*argv: str, facts: Facts = FACTS) -> tuple[int | None, RecordingTerminal]:

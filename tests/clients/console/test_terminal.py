@@ -1,6 +1,6 @@
 import pytest
 
-from moot_testkit.terminal import FACTS
+from moot_testkit.clients.terminal import FACTS
 
 
 @pytest.mark.parametrize(("program", "is_bd"), [("bd", True), ("moot", False)])

@@ -6,7 +6,7 @@ import pytest
 
 from moot_protocol.ids import CROCKFORD
 from moot_protocol.requests.listing import Page
-from moot_testkit.console import issue, run_console
+from moot_testkit.clients.console import issue, run_console
 from moot_testkit.tokens import tokens
 
 COUNT = 50

@@ -34,15 +34,15 @@ from moot_protocol.requests.mail import Nudge, SendMail
 from moot_protocol.requests.memories import Remember
 from moot_protocol.requests.methods import REQUESTS
 from moot_protocol.requests.shares import Share
-from moot_testkit.canned_api import NOW_MS
-from moot_testkit.carrying import founder, newcomer
-from moot_testkit.console import issue, run_console
-from moot_testkit.federating import federation, machine, town_key
-from moot_testkit.feeds import seed
+from moot_testkit.bytes.feeds import seed
+from moot_testkit.clients.canned_api import NOW_MS
+from moot_testkit.clients.console import issue, run_console
+from moot_testkit.clients.terminal import FACTS, RecordingTerminal, at_terminal
 from moot_testkit.reaching import changes
-from moot_testkit.terminal import FACTS, RecordingTerminal, at_terminal
-from moot_testkit.town import PROJECT, Api, make_api
-from moot_testkit.trying import Kept, kept
+from moot_testkit.towns.carrying import founder, newcomer
+from moot_testkit.towns.federating import federation, machine, town_key
+from moot_testkit.towns.town import PROJECT, Api, make_api
+from moot_testkit.towns.trying import Kept, kept
 from mootd.edges.recovery import recovery_words
 
 FORMULA = 'formula = "ship"\nversion = 1\n\n[[steps]]\nid = "one"\ntitle = "One"\n'
@@ -141,7 +141,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 ELSEWHERE = {
-    "backup",  # a store on a disk; tests of `mootd.service.backups`
+    "backup",  # a store on a disk; tests of `mootd.service.machine.backups`
     "mirror on", "mirror off", "mirror sync", "mirror resume",  # a daemon with files; tests of `mootd.mirror`
     "town create",  # below, on a machine without a town
     "fork settle", "resolve",  # what is forked or in conflict; tests of the requests

@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
-from moot.console.commands.lists import COMMANDS
+from moot.console.commands.lists.lists import COMMANDS
 from moot.console.terminal import Facts
 from moot.console.watching import CLEAR
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.base import Request
 from moot_protocol.requests.listing import Page
 from moot_protocol.requests.machine import Events
-from moot_testkit.canned_api import CannedApi, InTurn, run
-from moot_testkit.console import issue
-from moot_testkit.terminal import FACTS, RecordingTerminal, at_terminal, without_colours
+from moot_testkit.clients.canned_api import CannedApi, InTurn, run
+from moot_testkit.clients.console import issue
+from moot_testkit.clients.terminal import FACTS, RecordingTerminal, at_terminal, without_colours
 
 
 class Going(CannedApi):

@@ -9,8 +9,8 @@ from moot.mcp.claims import Claims
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import CLAIMS_WATCHED
 from moot_protocol.requests.claims import ClaimsTold, Heartbeat
-from moot_testkit.agents import CannedCaller
-from moot_testkit.canned_api import InTurn
+from moot_testkit.clients.agents import CannedCaller
+from moot_testkit.clients.canned_api import InTurn
 
 RENEWED = [{"id": "demo-1", "renewed": True}]
 LOST = RefusedError("it is bob's", code=Code.LOST_RACE)

@@ -4,7 +4,7 @@ import json
 
 from moot.mcp.failures import body_of, defect, text_of
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_testkit.console import run_console
+from moot_testkit.clients.console import run_console
 
 ERROR = RefusedError("no such issue", code=Code.NOT_FOUND, hint="look again")
 

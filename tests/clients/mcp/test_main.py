@@ -8,8 +8,8 @@ import pytest
 
 from moot.facts import ACTORS
 from moot.mcp import main as program
-from moot_testkit.control import serving
-from moot_testkit.gates import StubGate
+from moot_testkit.clients.control import serving
+from moot_testkit.clients.gates import StubGate
 
 
 def test_without_the_sdk_it_says_what_to_install(

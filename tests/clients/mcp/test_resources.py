@@ -6,7 +6,7 @@ from moot.mcp import resources
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.listing import Page
 from moot_protocol.requests.memories import Prime
-from moot_testkit.agents import desk
+from moot_testkit.clients.agents import desk
 
 ISSUE = {"id": "demo-1", "title": "One", "status": "open", "priority": 1, "issue_type": "bug"}
 PAGE = Page(issues=[ISSUE], total=1, truncated=False, short=[6])

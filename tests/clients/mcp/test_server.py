@@ -15,8 +15,8 @@ from moot.place import Place
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.issues import Ready, Update, WorkspaceInfo
 from moot_protocol.requests.listing import Filter, Page
-from moot_testkit.agents import CannedCaller
-from moot_testkit.canned_api import NOW_MS, InTurn
+from moot_testkit.clients.agents import CannedCaller
+from moot_testkit.clients.canned_api import NOW_MS, InTurn
 
 ISSUE = {"id": "demo-1", "title": "One", "status": "open", "priority": 1, "issue_type": "bug"}
 PAGE = Page(issues=[ISSUE], total=1, truncated=False, short=[6])

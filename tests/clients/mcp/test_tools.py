@@ -29,7 +29,7 @@ from moot_protocol.requests.issues import (
     Update,
 )
 from moot_protocol.requests.listing import Filter, Page
-from moot_testkit.agents import CannedCaller, KeptClaims, desk
+from moot_testkit.clients.agents import CannedCaller, KeptClaims, desk
 from moot_testkit.tokens import tokens
 
 HERE = Filter(projects=("demo",))

@@ -8,8 +8,8 @@ from moot.mcp.resources import ANY, READY
 from moot.mcp.watching import FIRST_PAUSE, Watch
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.machine import Events
-from moot_testkit.agents import CannedCaller
-from moot_testkit.canned_api import InTurn
+from moot_testkit.clients.agents import CannedCaller
+from moot_testkit.clients.canned_api import InTurn
 
 END = asyncio.CancelledError
 

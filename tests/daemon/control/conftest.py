@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from moot_testkit.control import Daemon, serving
+from moot_testkit.clients.control import Daemon, serving
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from moot_protocol.control import rpc
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.issues import Close, Show
 from moot_protocol.requests.machine import Events, Ping
-from moot_testkit.control import PATIENCE, Daemon, Gate, error_of, raw_client, serving, until
+from moot_testkit.clients.control import PATIENCE, Daemon, Gate, error_of, raw_client, serving, until
 from mootd.control.connection import BURST
 from mootd.control.ports import Settings
 

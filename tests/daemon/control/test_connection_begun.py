@@ -10,7 +10,7 @@ from moot_protocol.control import rpc
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.issues import Close, Show
 from moot_protocol.requests.listing import Page
-from moot_testkit.control import Daemon, error_of, raw_client, until
+from moot_testkit.clients.control import Daemon, error_of, raw_client, until
 from mootd.control.ports import Answered
 
 SHOW = {"ids": ["a"]}

@@ -14,8 +14,8 @@ from moot_protocol.control import rpc
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import RPC_CLIENTS, RPC_CLIENTS_PER_USER
 from moot_protocol.requests.machine import Events, Ping
-from moot_testkit.control import Daemon, RawClient, error_of, raw_client, serving, until
-from moot_testkit.gates import GOOD, USER, StubGate
+from moot_testkit.clients.control import Daemon, RawClient, error_of, raw_client, serving, until
+from moot_testkit.clients.gates import GOOD, USER, StubGate
 from mootd.control.hosting import HostedTerminal
 from mootd.control.ports import Settings
 

@@ -13,8 +13,8 @@ from moot_protocol import limits
 from moot_protocol.control import rpc
 from moot_protocol.control.effects import STDIN
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_testkit.control import PATIENCE, Daemon, RawClient, raw_client, serving, until
-from moot_testkit.terminal import FACTS
+from moot_testkit.clients.control import PATIENCE, Daemon, RawClient, raw_client, serving, until
+from moot_testkit.clients.terminal import FACTS
 from mootd.control.hosting import HostedTerminal
 from mootd.control.ports import Settings
 

@@ -13,7 +13,7 @@ import pytest
 
 from moot.console.terminal import Facts
 from moot_protocol.errors import Code, RefusedError
-from moot_testkit.control import PATIENCE, Daemon, raw_client, serving, until
+from moot_testkit.clients.control import PATIENCE, Daemon, raw_client, serving, until
 from mootd.control import hosting
 from mootd.control.hosting import ConsoleChannel, HostedTerminal, WaitingRoom
 from mootd.control.ports import Settings

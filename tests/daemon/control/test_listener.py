@@ -12,7 +12,7 @@ import pytest
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import SOCKET_PATH_BYTES
-from moot_testkit.control import short_folder
+from moot_testkit.clients.control import short_folder
 from mootd.control.listener import activated, listen, listening
 
 

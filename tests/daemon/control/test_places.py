@@ -13,7 +13,7 @@ from moot_protocol.control import rpc
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.requests.issues import Show
 from moot_protocol.requests.machine import Events
-from moot_testkit.control import PATIENCE, Daemon, Gate, RawClient, error_of, raw_client, serving, until
+from moot_testkit.clients.control import PATIENCE, Daemon, Gate, RawClient, error_of, raw_client, serving, until
 from mootd.control.hosting import HostedTerminal
 from mootd.control.places import make_room
 from mootd.control.ports import Settings

@@ -9,7 +9,7 @@ from moot.console.terminal import Facts
 from moot_protocol.control import rpc
 from moot_protocol.requests.issues import Show
 from moot_protocol.requests.machine import Events, Stop
-from moot_testkit.control import (
+from moot_testkit.clients.control import (
     PATIENCE,
     Answers,
     Commands,

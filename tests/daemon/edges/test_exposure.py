@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from moot.console.recovery_words import file_of
+from moot.console.notices.recovery_words import file_of
 from mootd.edges.exposure import (
     RECOVERY_WORDS,
     Kept,

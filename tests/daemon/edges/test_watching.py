@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from moot_testkit.wakings import is_heard
+from moot_testkit.clients.wakings import is_heard
 from mootd.edges import watching
 from mootd.edges.watching import SystemWatcher, file_system
 from mootd.files import Watch

@@ -2,7 +2,7 @@
 
 import pytest
 
-from moot_testkit.engine import Desk
+from moot_testkit.towns.engine import Desk
 
 
 @pytest.fixture

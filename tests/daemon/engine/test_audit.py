@@ -9,7 +9,7 @@ from moot_protocol.codec import encode
 from moot_protocol.limits import AUDIT_DETAIL_CHARS
 from moot_protocol.merge.kinds import AUDIT
 from moot_protocol.trust.genesis import PlaneKind
-from moot_testkit.engine import START_MS, Desk
+from moot_testkit.towns.engine import START_MS, Desk
 from mootd.engine import audit
 from mootd.engine.audit import Chain, Entry, Place, Stretch, note
 from mootd.engine.editor import Editor

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from moot_protocol.requests.issues import AddComment
-from moot_testkit.engine import Desk
+from moot_testkit.towns.engine import Desk
 from mootd.engine.exchange import carried
 from mootd.engine.exchange.carried import Carried
 from mootd.engine.exchange.outbox import Outbox, OutFrame
@@ -16,7 +16,7 @@ from mootd.engine.machine.mirrors import MirrorRow, put_mirror
 from mootd.engine.stored import layout
 from mootd.engine.unit import Unit
 from mootd.ports import Home
-from mootd.service.writes import once
+from mootd.service.writing.writes import once
 from mootd.store.port import Table
 
 AUTHOR, PLANE = b"a" * 32, b"p" * 16

@@ -6,8 +6,8 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.claims import ClaimReady, Heartbeat, Unclaim
 from moot_protocol.requests.issues import Close, Script, Update
 from moot_protocol.requests.listing import Filter
-from moot_testkit.engine import Desk
-from mootd.service.writes import carry_out
+from moot_testkit.towns.engine import Desk
+from mootd.service.writing.writes import carry_out
 
 TTL_MS = 60_000
 

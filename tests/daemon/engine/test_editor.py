@@ -7,7 +7,7 @@ import pytest
 
 from moot_protocol.log.event import Event
 from moot_protocol.merge.kinds import ISSUE
-from moot_testkit.engine import Desk, in_conflict
+from moot_testkit.towns.engine import Desk, in_conflict
 from mootd.engine.editor import Editor
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from moot_protocol.trust.genesis import PlaneKind
-from moot_testkit.documents import SHARED, share, towns_sharing
-from moot_testkit.engine import Desk
-from moot_testkit.planes import create_on, open_plane
+from moot_testkit.towns.documents import SHARED, share, towns_sharing
+from moot_testkit.towns.engine import Desk
+from moot_testkit.towns.planes import create_on, open_plane
 from mootd.engine import federation
 from mootd.engine.exchange import carried
 from mootd.engine.exchange.carried import Carried

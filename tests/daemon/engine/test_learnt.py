@@ -3,7 +3,7 @@
 from copy import copy
 from typing import Any
 
-from moot_testkit.town import make_town
+from moot_testkit.towns.town import make_town
 from mootd.engine.learnt import Learnt
 from mootd.engine.stored.log import FeedRow
 

@@ -9,8 +9,8 @@ from moot_protocol.limits import MEMORY_KEY_BYTES, TEXT_BYTES
 from moot_protocol.merge.kinds import MEMORY, SETTING
 from moot_protocol.requests.issues import InitProject
 from moot_protocol.requests.memories import EraseMemory, Forget, Memories, Remember, SetSetting, Settings
-from moot_testkit.engine import PROJECT, Desk, exchange, town_of
-from moot_testkit.planes import TEAM, two_planes
+from moot_testkit.towns.engine import PROJECT, Desk, exchange, town_of
+from moot_testkit.towns.planes import TEAM, two_planes
 from mootd.engine.memories import Shelf
 
 

@@ -11,10 +11,10 @@ from moot_protocol.merge.kinds import Role
 from moot_protocol.requests.mail import AckMail, Mail, Nudge, NudgesTold, ReadMail, SendMail
 from moot_protocol.time_units import DAY_MS
 from moot_protocol.trust.charter import Admission, admission_draft
-from moot_testkit.carrying import joined, plane_of
-from moot_testkit.documents import SHARED, enter, share, towns_sharing
-from moot_testkit.engine import Desk, exchange, town_of
-from moot_testkit.federating import federation, machine, machine_ticket, meet, town_key
+from moot_testkit.towns.carrying import joined, plane_of
+from moot_testkit.towns.documents import SHARED, enter, share, towns_sharing
+from moot_testkit.towns.engine import Desk, exchange, town_of
+from moot_testkit.towns.federating import federation, machine, machine_ticket, meet, town_key
 from mootd.engine.editor import Editor
 from mootd.engine.membership.charters import towns_of
 from mootd.engine.membership.removing import remove_town

@@ -3,8 +3,8 @@
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_testkit.engine import Desk
-from moot_testkit.planes import clash, two_planes
+from moot_testkit.towns.engine import Desk
+from moot_testkit.towns.planes import clash, two_planes
 from mootd.engine.planes import clashing_prefixes, issue_plane_meant, issue_planes, kept_planes, labels_of, plane_meant
 from mootd.engine.stored.log import PlaneRow
 

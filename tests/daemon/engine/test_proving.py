@@ -22,15 +22,15 @@ from moot_protocol.trust.charter import (
 from moot_protocol.trust.proof import ProvenEvent, decode_proof, verify_proof
 from moot_protocol.trust.proof_chain import BrokenProofError
 from moot_protocol.trust.ticket import Ticket, invite_signer
-from moot_testkit.carrying import founder as founder_of
-from moot_testkit.carrying import joined as joined_plane
-from moot_testkit.carrying import plane_of
-from moot_testkit.federating import bring, federation, machine, meet, town_ticket
-from moot_testkit.federating import write as write_issue
-from moot_testkit.feeds import FeedWriter, note, seed
-from moot_testkit.sim_towns import make_towns
-from moot_testkit.sim_towns import write_charter as write_charter_of
-from moot_testkit.town import Member, make_town
+from moot_testkit.bytes.feeds import FeedWriter, note, seed
+from moot_testkit.sim.towns import make_towns
+from moot_testkit.sim.towns import write_charter as write_charter_of
+from moot_testkit.towns.carrying import founder as founder_of
+from moot_testkit.towns.carrying import joined as joined_plane
+from moot_testkit.towns.carrying import plane_of
+from moot_testkit.towns.federating import bring, federation, machine, meet, town_ticket
+from moot_testkit.towns.federating import write as write_issue
+from moot_testkit.towns.town import Member, make_town
 from mootd.edges.entropy import SeededEntropy
 from mootd.engine.membership.charter_writing import end_replica
 from mootd.engine.membership.inviting import close_invite, invite

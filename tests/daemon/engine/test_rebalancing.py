@@ -10,10 +10,10 @@ from moot_protocol.ids import KEY_BEGINNING_CHARS, key_text
 from moot_protocol.merge.kinds import Role
 from moot_protocol.requests.issues import Close
 from moot_protocol.requests.leases import Rebalance
-from moot_testkit.engine import Desk, exchange, town_of
-from moot_testkit.federating import federation, meet, town_key, write
 from moot_testkit.refusals import refusal
-from moot_testkit.town import Member
+from moot_testkit.towns.engine import Desk, exchange, town_of
+from moot_testkit.towns.federating import federation, meet, town_key, write
+from moot_testkit.towns.town import Member
 from mootd.engine.membership.rotating import rotate_town
 from mootd.engine.membership.towns import keep_name
 from mootd.engine.rebalancing import machines_meant

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from moot_testkit.engine import Desk
-from moot_testkit.erasing import all_but, erasing, forget, marks, told, two_feeds, withheld_at
-from moot_testkit.feeds import Town, dot_of, note, stripped
-from moot_testkit.planes import TEAM_PROJECT, create_on, make_twins, two_planes
+from moot_testkit.bytes.feeds import Town, dot_of, note, stripped
+from moot_testkit.laws.erasing import all_but, erasing, forget, marks, told, two_feeds, withheld_at
 from moot_testkit.tables import rows
-from moot_testkit.town import Member, make_town
+from moot_testkit.towns.engine import Desk
+from moot_testkit.towns.planes import TEAM_PROJECT, create_on, make_twins, two_planes
+from moot_testkit.towns.town import Member, make_town
 from mootd.engine import rebuild as module
 from mootd.engine.membership.charter_writing import end_replica
 from mootd.engine.rebuild import Rebuild

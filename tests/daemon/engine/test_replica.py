@@ -8,18 +8,18 @@ from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import MootError
 from moot_protocol.requests.issues import AddEdge, Close, Conflicts, Create, Edge, IssueFields, RemoveEdge, Update
 from moot_protocol.trust.genesis import PlaneKind
-from moot_testkit.engine import START_MS, Desk, exchange, imported, town_of
-from moot_testkit.erasing import problems_at
-from moot_testkit.feeds import note, seed
+from moot_testkit.bytes.feeds import note, seed
+from moot_testkit.laws.erasing import problems_at
 from moot_testkit.tables import tables
-from moot_testkit.town import Member, make_town
+from moot_testkit.towns.engine import START_MS, Desk, exchange, imported, town_of
+from moot_testkit.towns.town import Member, make_town
 from mootd.engine.membership.charter_writing import found_plane
 from mootd.engine.membership.removing import retire
 from mootd.engine.stored import layout
 from mootd.engine.unit import Unit
 from mootd.engine.views import graph, rows
 from mootd.engine.views.standing import OPEN
-from mootd.service.writes import carry_out
+from mootd.service.writing.writes import carry_out
 from mootd.store.memory_store import CrashError, Faults
 from mootd.store.port import Table
 

@@ -10,8 +10,8 @@ from moot_protocol.requests.exchange import CreatePlane
 from moot_protocol.requests.issues import Close, Create, InitProject
 from moot_protocol.spool.files import Opened
 from moot_protocol.time_units import DAY_MS
-from moot_testkit.spooling import WORKSPACE, create
-from moot_testkit.town import PROJECT, Api, make_api
+from moot_testkit.towns.spooling import WORKSPACE, create
+from moot_testkit.towns.town import PROJECT, Api, make_api
 from mootd.engine.issues.editor import IssueEditor
 from mootd.engine.spools import (
     apply_once,

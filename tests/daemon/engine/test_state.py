@@ -5,8 +5,8 @@ import pytest
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.trust.genesis import PlaneKind
-from moot_testkit.feeds import note, seed
-from moot_testkit.town import START_MS, Member, make_town
+from moot_testkit.bytes.feeds import note, seed
+from moot_testkit.towns.town import START_MS, Member, make_town
 from mootd.engine.membership.charter_writing import OPERATIONAL_ONLY, adopt_plane, end_replica, found_plane, found_town
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY, State
 from mootd.engine.stored import layout

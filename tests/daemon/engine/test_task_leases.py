@@ -11,11 +11,11 @@ from moot_protocol.exchange.task_lease import Standing, Token, passes
 from moot_protocol.ids import key_text
 from moot_protocol.limits import LEASE_EPOCH_MOST, LEASE_LEAST_MS, LEASE_MARGIN_MS, LEASE_MOST_MS, LEASE_MS
 from moot_protocol.merge.kinds import LEASE, Role
-from moot_testkit.carrying import joined, plane_of
-from moot_testkit.engine import START_MS, Desk, exchange, town_of
-from moot_testkit.federating import copy_of, federation, machine, machine_ticket, meet, town_key, write
-from moot_testkit.feeds import seed
-from moot_testkit.town import Member
+from moot_testkit.bytes.feeds import seed
+from moot_testkit.towns.carrying import joined, plane_of
+from moot_testkit.towns.engine import START_MS, Desk, exchange, town_of
+from moot_testkit.towns.federating import copy_of, federation, machine, machine_ticket, meet, town_key, write
+from moot_testkit.towns.town import Member
 from mootd.edges.clock import ManualClock
 from mootd.edges.entropy import SeededEntropy
 from mootd.engine import task_leases

@@ -13,10 +13,10 @@ from moot_protocol.log.batch import Batch
 from moot_protocol.log.event import NewEntity, PlainDraft, plain_shape
 from moot_protocol.merge.fold import Placed
 from moot_protocol.merge.kinds import ISSUE, Role
-from moot_testkit.erasing import all_but, erasing, of, told, two_feeds, withheld_at
-from moot_testkit.feeds import dot_of, live_digest, note, stripped
+from moot_testkit.bytes.feeds import dot_of, live_digest, note, stripped
+from moot_testkit.laws.erasing import all_but, erasing, of, told, two_feeds, withheld_at
 from moot_testkit.tables import tables
-from moot_testkit.town import Member, join, make_town
+from moot_testkit.towns.town import Member, join, make_town
 from mootd.engine.exchange.receive import receive, resettle
 from mootd.engine.stored import layout
 from mootd.engine.stored.layout import Views

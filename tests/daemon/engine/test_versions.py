@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from moot_protocol.ids import key_text
 from moot_protocol.merge.kinds import REPLICA, Role
 from moot_protocol.trust.acceptance import Reason
-from moot_testkit.carrying import founder, plane_of
-from moot_testkit.federating import bring, federation
-from moot_testkit.town import Member
+from moot_testkit.towns.carrying import founder, plane_of
+from moot_testkit.towns.federating import bring, federation
+from moot_testkit.towns.town import Member
 from mootd.engine.editor import Editor
 from mootd.engine.unit import Unit
 from mootd.engine.versions import tell_version, versions_of

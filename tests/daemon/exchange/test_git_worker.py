@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from moot_testkit.exchanging import QUICK, Peer, in_step, peers, settle, through_git, until
-from moot_testkit.git_servers import Server, at_scale, bare, local, surroundings
+from moot_testkit.machines.git_servers import Server, at_scale, bare, local, surroundings
+from moot_testkit.towns.exchanging import QUICK, Peer, in_step, peers, settle, through_git, until
 from mootd.edges.git.remote import GitRemote
 from mootd.remotes import Ref, Tip
 

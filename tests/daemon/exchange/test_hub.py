@@ -15,10 +15,10 @@ from moot_protocol.requests.exchange import Sync
 from moot_protocol.requests.issues import InitProject
 from moot_protocol.sealing.frame import seal
 from moot_protocol.trust.genesis import PlaneKind
-from moot_testkit.exchanging import STILL, Peer, in_step, peers, settle, through_refs, until
-from moot_testkit.feeds import seed
-from moot_testkit.town import PROJECT
-from moot_testkit.wakings import count_wakings
+from moot_testkit.bytes.feeds import seed
+from moot_testkit.clients.wakings import count_wakings
+from moot_testkit.towns.exchanging import STILL, Peer, in_step, peers, settle, through_refs, until
+from moot_testkit.towns.town import PROJECT
 from mootd.config import OutboxConfig
 from mootd.edges.memory_remote import MemoryRefRemote, MemoryRefs
 from mootd.engine.exchange.outbox import Outbox, OutFrame
@@ -34,7 +34,7 @@ from mootd.engine.unit import Unit
 from mootd.exchange.hub import Hub, Settings
 from mootd.exchange.progress import Progress
 from mootd.remotes import Ref
-from mootd.service.writes import carry_out
+from mootd.service.writing.writes import carry_out
 
 HASTY = Settings(debounce_s=0, poll_s=60, base_s=0.01, cap_s=0.02)
 

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.merge.kinds import Role
 from moot_protocol.requests.exchange import Sync
-from moot_testkit.exchanging import STILL, Peer, peers, through_line, until
+from moot_testkit.towns.exchanging import STILL, Peer, peers, through_line, until
 from mootd import waking
 from mootd.edges.memory_line import MemoryBroker
 from mootd.engine.membership.inviting import invite

@@ -7,7 +7,7 @@ import pytest
 
 from moot_protocol.merge.kinds import Role
 from moot_protocol.time_units import HOUR_MS
-from moot_testkit.exchanging import STILL, Peer, peers, through_line, until
+from moot_testkit.towns.exchanging import STILL, Peer, peers, through_line, until
 from mootd.edges.memory_line import MemoryBroker
 from mootd.engine.machine.reached import reached_ms
 from mootd.engine.machine.remotes import remove_remote

@@ -9,7 +9,9 @@ from msgspec.structs import replace
 from moot_protocol.exchange.frontier import FORMAT, Form, FrontierBody, build_frontier_message, summary
 from moot_protocol.exchange.presence import Presence, build_presence
 from moot_protocol.log.batch import ZEROS
-from moot_testkit.exchanging import (
+from moot_testkit.bytes.feeds import stripped
+from moot_testkit.machines.git_servers import at_scale
+from moot_testkit.towns.exchanging import (
     QUICK,
     STILL,
     Peer,
@@ -21,8 +23,6 @@ from moot_testkit.exchanging import (
     through_refs,
     until,
 )
-from moot_testkit.feeds import stripped
-from moot_testkit.git_servers import at_scale
 from mootd.config import OutboxConfig
 from mootd.edges.memory_line import MemoryBroker
 from mootd.edges.memory_remote import MemoryRefs

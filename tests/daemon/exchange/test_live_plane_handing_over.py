@@ -9,8 +9,8 @@ import pytest
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange.messages import Batches
 from moot_protocol.log.batch import batch_link
-from moot_testkit.exchanging import STILL, Peer, live_plane, peers, through_line, through_refs
 from moot_testkit.live import QuietLine
+from moot_testkit.towns.exchanging import STILL, Peer, live_plane, peers, through_line, through_refs
 from mootd.edges.memory_line import MemoryBroker
 from mootd.edges.memory_remote import MemoryRefs
 from mootd.engine.exchange.outbox import OutboxReader

@@ -10,7 +10,9 @@ import pytest
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.merge.kinds import Role
 from moot_protocol.requests.exchange import Sync
-from moot_testkit.exchanging import (
+from moot_testkit.machines.mqtt_broker import ANYBODY, MqttBroker, require_mosquitto, speaks
+from moot_testkit.machines.tcp_proxy import Manner, TcpProxy
+from moot_testkit.towns.exchanging import (
     HASTY,
     QUICK,
     STILL,
@@ -23,8 +25,6 @@ from moot_testkit.exchanging import (
     through_line,
     until,
 )
-from moot_testkit.mqtt_broker import ANYBODY, MqttBroker, require_mosquitto, speaks
-from moot_testkit.tcp_proxy import Manner, TcpProxy
 from mootd.edges.memory_line import MemoryBroker, MemoryRemote
 from mootd.edges.mqtt.address import parse_address
 from mootd.edges.mqtt.remote import MqttRemote
@@ -36,7 +36,7 @@ from mootd.exchange.live_worker import LiveWorker
 from mootd.exchange.progress import Progress
 from mootd.exchange.steadiness import HINT, MANY, STEADY_S
 from mootd.remotes import Incoming, Line, LiveRemote
-from mootd.service.claim_reads import LIVE_MS
+from mootd.service.reading.claims import LIVE_MS
 from mootd.store.port import Table
 
 IN_EACH_VERSION = pytest.mark.parametrize("version", speaks())

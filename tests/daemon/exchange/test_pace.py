@@ -2,8 +2,8 @@
 
 import asyncio
 
-from moot_testkit.exchanging import STILL, live_plane, peers
 from moot_testkit.live import QuietLine
+from moot_testkit.towns.exchanging import STILL, live_plane, peers
 from mootd.exchange.pace import Pace
 from mootd.remotes import Channel
 

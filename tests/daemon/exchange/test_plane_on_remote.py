@@ -14,11 +14,11 @@ from moot_protocol.merge.kinds import Role
 from moot_protocol.requests.issues import Create, InitProject, IssueFields, Show
 from moot_protocol.sealing.frame import epoch_id, frame_epoch
 from moot_protocol.trust.ticket import Ticket
-from moot_testkit.carrying import plane_of, send
-from moot_testkit.exchanging import in_place
-from moot_testkit.federating import copy_of, federation, meet, put_back
-from moot_testkit.federating import machine as joined_machine
-from moot_testkit.town import PROJECT, Api, Member
+from moot_testkit.towns.carrying import plane_of, send
+from moot_testkit.towns.exchanging import in_place
+from moot_testkit.towns.federating import copy_of, federation, meet, put_back
+from moot_testkit.towns.federating import machine as joined_machine
+from moot_testkit.towns.town import PROJECT, Api, Member
 from mootd.edges.memory_remote import MemoryRefRemote, MemoryRefs
 from mootd.engine.exchange.outbox import OutboxReader
 from mootd.engine.machine.remotes import add_remote, isolate
@@ -116,7 +116,7 @@ def test_who_stays_reads_on_who_is_left_out_reads_nothing_new_and_who_comes_late
     assert not lost.knows(secret)
     assert not lost.knows(answer)
     assert progress.problems == {}
-    assert progress.unopened  # told as long as it should have the keys: `test_exchange_reads.py`
+    assert progress.unopened  # told as long as it should have the keys: `reading/test_exchange.py`
 
     tablet = machine("tablet", refs, ticket_of(desk).ticket)
     all_round(desk, laptop, tablet)

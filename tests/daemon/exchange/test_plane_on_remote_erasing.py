@@ -10,10 +10,8 @@ import pytest
 from moot_protocol.exchange.frontier import FORMAT
 from moot_protocol.exchange.messages import Place, Want, build_want
 from moot_protocol.log.batch import ZEROS
-from moot_testkit.erasing import SECRET
-from moot_testkit.exchanging import STILL, Peer, in_place, in_step, live_plane, peers, through_refs
-from moot_testkit.live import QuietLine
-from moot_testkit.sealed_frames import (
+from moot_testkit.laws.erasing import SECRET
+from moot_testkit.laws.sealed_frames import (
     batches_in,
     fill_up,
     heads,
@@ -24,6 +22,8 @@ from moot_testkit.sealed_frames import (
     shown,
     tells,
 )
+from moot_testkit.live import QuietLine
+from moot_testkit.towns.exchanging import STILL, Peer, in_place, in_step, live_plane, peers, through_refs
 from mootd.edges.memory_remote import MemoryRefRemote, MemoryRefs
 from mootd.engine.exchange.outbox import Outbox
 from mootd.engine.state import REPLICA_KEY

@@ -9,7 +9,7 @@ import pytest
 
 from moot_protocol.exchange.messages import Batches, build_batches
 from moot_protocol.sealing.frame import frame_epoch, seal
-from moot_testkit.exchanging import Peer, in_place, in_step, peers, settle, through_refs
+from moot_testkit.towns.exchanging import Peer, in_place, in_step, peers, settle, through_refs
 from mootd.edges.git.names import ref_name
 from mootd.edges.memory_remote import Commit, MemoryRefRemote, MemoryRefs
 from mootd.engine.exchange.carried import carried_of

@@ -11,9 +11,9 @@ from moot_protocol.exchange.presence import Presence, build_presence
 from moot_protocol.limits import FRAME_BYTES
 from moot_protocol.log.batch import ZEROS
 from moot_protocol.sealing.frame import epoch_id, frame_epoch
-from moot_testkit.carrying import REMOTE, founder, joined, log_of, newcomer, plane_of
-from moot_testkit.federating import machine, machine_ticket, meet
-from moot_testkit.town import Member
+from moot_testkit.towns.carrying import REMOTE, founder, joined, log_of, newcomer, plane_of
+from moot_testkit.towns.federating import machine, machine_ticket, meet
+from moot_testkit.towns.town import Member
 from mootd.engine.machine.remotes import add_remote, isolate
 from mootd.engine.membership.epochs import begin_epoch
 from mootd.engine.membership.joining import present_epoch

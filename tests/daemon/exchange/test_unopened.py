@@ -3,8 +3,8 @@
 import pytest
 
 from moot_protocol.requests.exchange import AddRemote
-from moot_testkit.carrying import invited, joined, newcomer, send
-from moot_testkit.town import Api, Member, make_api, make_town
+from moot_testkit.towns.carrying import invited, joined, newcomer, send
+from moot_testkit.towns.town import Api, Member, make_api, make_town
 from mootd.engine.machine.remotes import remote_named, set_mode
 from mootd.engine.membership.epochs import begin_epoch
 from mootd.engine.membership.inviting import close_invite

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from moot_protocol.errors import RefusedError
-from moot_testkit.exchanging import Peer
+from moot_testkit.towns.exchanging import Peer
 from mootd.edges.mqtt.remote import MqttRemote
 from mootd.edges.mqtt.settings import Version
 from mootd.edges.paths import locate

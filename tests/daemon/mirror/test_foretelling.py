@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from moot_protocol.requests.mirrors import MirrorResume, MirrorSync
-from moot_testkit.mirroring import FILE, FOLDER, NEW, Mirrored, content, line
-from moot_testkit.trying import kept
+from moot_testkit.towns.mirroring import FILE, FOLDER, NEW, Mirrored, content, line
+from moot_testkit.towns.trying import kept
 from mootd.mirror.foretelling import Foretelling
 
 SYNC = MirrorSync(folder=FOLDER, file=FILE, dry_run=True)

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.issues import Create, IssueFields, Show, Update
 from moot_protocol.time_units import DAY_MS
-from moot_testkit.mirroring import FILE, FOLDER, NEW, Mirrored, before_commit, content, line, name
-from moot_testkit.town import PROJECT, Api, make_api
+from moot_testkit.towns.mirroring import FILE, FOLDER, NEW, Mirrored, before_commit, content, line, name
+from moot_testkit.towns.town import PROJECT, Api, make_api
 from mootd.engine.issues.mirroring import issues_of, projects_of
 from mootd.engine.machine.mirrors import MirrorRow, read_mirror
 from mootd.engine.unit import Unit

@@ -8,8 +8,8 @@ import pytest
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.issues import Create, Delete, InitProject, IssueFields, Update
-from moot_testkit.mirroring import NEW, OLD, Mirrored, content, line, name
-from moot_testkit.town import make_api
+from moot_testkit.towns.mirroring import NEW, OLD, Mirrored, content, line, name
+from moot_testkit.towns.town import make_api
 from mootd.engine.machine.mirrors import drop_mirror
 from mootd.engine.stored import layout
 from mootd.mirror import keeper as keeper_module

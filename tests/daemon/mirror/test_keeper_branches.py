@@ -8,8 +8,8 @@ from msgspec import structs
 from moot_protocol.issues.erasure import TITLE_ERASED
 from moot_protocol.merge.kinds import ISSUE
 from moot_protocol.requests.actions import Erase
-from moot_testkit.mirroring import NEW, OLD, Mirrored, before_commit, content, line, name
-from moot_testkit.town import make_api
+from moot_testkit.towns.mirroring import NEW, OLD, Mirrored, before_commit, content, line, name
+from moot_testkit.towns.town import make_api
 from mootd.engine.erasure.erasing import append_erasures, said_under, written
 from mootd.engine.exchange.cut import Place
 from mootd.engine.machine.mirrors import MirrorRow

@@ -16,10 +16,10 @@ from moot_protocol.requests.mirrors import MirrorOff, MirrorOn, MirrorResume, Mi
 from moot_protocol.requests.mirrors import Mirrors as MirrorsRequest
 from moot_protocol.spool.files import FOLDER as SPOOL
 from moot_protocol.spool.files import FORMAT, TOKEN_FILE, Token, encode_token
-from moot_testkit.control import PATIENCE
-from moot_testkit.mirroring import FILE, FOLDER, NEW, content, line, name
-from moot_testkit.town import PROJECT, Api, make_api
-from moot_testkit.trying import kept
+from moot_testkit.clients.control import PATIENCE
+from moot_testkit.towns.mirroring import FILE, FOLDER, NEW, content, line, name
+from moot_testkit.towns.town import PROJECT, Api, make_api
+from moot_testkit.towns.trying import kept
 from mootd.edges.memory_files import MemoryFile, MemoryWatcher
 from mootd.engine.spools import SpoolRow, close_spool, move_spool, open_spool, secret_of, spool_of
 from mootd.mirror import mirrors as module

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from moot_testkit.spooling import SpoolSite
+from moot_testkit.towns.spooling import SpoolSite
 
 
 @pytest.fixture

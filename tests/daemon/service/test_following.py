@@ -10,8 +10,8 @@ from moot_protocol.requests.issues import Delete, InitProject, ListIssues
 from moot_protocol.requests.listing import Filter
 from moot_protocol.requests.shares import Share, Shares, Unshare
 from moot_protocol.trust.genesis import PlaneKind
-from moot_testkit.documents import SHARED, share, towns_sharing
-from moot_testkit.engine import PROJECT, Desk
+from moot_testkit.towns.documents import SHARED, share, towns_sharing
+from moot_testkit.towns.engine import PROJECT, Desk
 from mootd.engine.editor import Editor
 from mootd.engine.exchange.receive import receive
 from mootd.engine.issues.copies import ACTOR

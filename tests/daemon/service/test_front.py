@@ -13,7 +13,7 @@ from moot_protocol.requests.issues import Ready, Show
 from moot_protocol.requests.machine import Ping, Status
 from mootd.engine.patience import patient
 from mootd.service.front import Front
-from mootd.service.quick_reads import QuickReads
+from mootd.service.reading.quick import QuickReads
 from mootd.service.service import Service
 
 PONG = {"pid": 7}

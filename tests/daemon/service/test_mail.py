@@ -10,8 +10,8 @@ from moot_protocol.requests.issues import InitProject, WorkspaceInfo
 from moot_protocol.requests.machine import Events
 from moot_protocol.requests.mail import Mail, Nudge, NudgesTold, ReadMail, SendMail
 from moot_protocol.requests.memories import Prime
-from moot_testkit.documents import share, towns_sharing
-from moot_testkit.engine import PROJECT, Desk
+from moot_testkit.towns.documents import share, towns_sharing
+from moot_testkit.towns.engine import PROJECT, Desk
 from mootd.engine.messages import Message, Post, told_here
 from mootd.engine.stored.log import PlaneRow
 from mootd.engine.views.record import Record

@@ -30,16 +30,16 @@ from moot_protocol.requests.listing import Filter
 from moot_protocol.requests.machine import Events, Ping
 from moot_protocol.requests.transfer import Import
 from moot_protocol.trust.genesis import PlaneKind
-from moot_testkit.feeds import seed
+from moot_testkit.bytes.feeds import seed
 from moot_testkit.ledger import PATIENCE_S
-from moot_testkit.town import PROJECT, Member, make_api, make_town
+from moot_testkit.towns.town import PROJECT, Member, make_api, make_town
 from mootd.edges.paths import Places
 from mootd.engine.membership.charter_writing import found_plane
 from mootd.engine.patience import Waiting
 from mootd.engine.unit import Unit
-from mootd.service.own_machine import Machine
-from mootd.service.quick_reads import QuickReads
-from mootd.service.reads import READS
+from mootd.service.machine.own_machine import Machine
+from mootd.service.reading.quick import QuickReads
+from mootd.service.reading.reads import READS
 from mootd.service.service import IMPORT_SESSIONS, Service
 from mootd.service.snapshot import Snapshot
 from mootd.writer import Commit, Writer

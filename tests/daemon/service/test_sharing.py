@@ -7,12 +7,12 @@ from moot_protocol.requests.issues import Create, InitProject, IssueFields, Show
 from moot_protocol.requests.machine import Doctor, Status
 from moot_protocol.requests.membership import RetireReplica, RotateTownKey
 from moot_protocol.requests.shares import FollowShare, Share, Shares, Unshare
-from moot_testkit.carrying import joined
-from moot_testkit.documents import SHARED, towns_sharing
-from moot_testkit.engine import PROJECT
-from moot_testkit.federating import federation, machine, machine_ticket, meet
 from moot_testkit.refusals import refusal
-from moot_testkit.town import Api, make_api
+from moot_testkit.towns.carrying import joined
+from moot_testkit.towns.documents import SHARED, towns_sharing
+from moot_testkit.towns.engine import PROJECT
+from moot_testkit.towns.federating import federation, machine, machine_ticket, meet
+from moot_testkit.towns.town import Api, make_api
 from mootd.service.sharing import SHARE_READS, SHARE_WRITES
 from mootd.store.port import Table
 

@@ -11,12 +11,12 @@ from moot_protocol.requests.machine import Events
 from moot_protocol.requests.memories import Prime, Settings
 from moot_protocol.requests.queries import Query
 from moot_protocol.requests.transfer import Export
-from moot_testkit.carrying import send
-from moot_testkit.engine import Desk
-from moot_testkit.planes import two_planes
-from moot_testkit.town import Api, Member, make_api
+from moot_testkit.towns.carrying import send
+from moot_testkit.towns.engine import Desk
+from moot_testkit.towns.planes import two_planes
+from moot_testkit.towns.town import Api, Member, make_api
 from mootd.engine.patience import Waiting
-from mootd.service.reads import READS
+from mootd.service.reading.reads import READS
 from mootd.service.snapshot import Snapshot
 
 

@@ -10,7 +10,7 @@ from moot_protocol.requests.actions import Erase
 from moot_protocol.requests.claims import ClaimsTold
 from moot_protocol.spool.files import COMMANDS, SNAPSHOT_FILE, TEMPORARY
 from moot_protocol.spool.snapshot_file import seal_snapshot
-from moot_testkit.spooling import SpoolSite, create
+from moot_testkit.towns.spooling import SpoolSite, create
 from mootd.spool import keeper as keeping
 from mootd.spool.keeper import BORROWED, FRESH_MS, LATEST_MS, LOOK_MS, OWN_REST, QUIET_MS, REST, RETRY_MS, Keeper
 from mootd.spool.snapshots import snapshot_body

@@ -7,8 +7,8 @@ from moot_protocol.limits import ACTOR_BYTES
 from moot_protocol.requests.issues import AddComment, Close, Create, Edge, InitProject, IssueFields, Ready, Show, Update
 from moot_protocol.requests.memories import Remember, SetSetting
 from moot_protocol.spool.snapshot_file import Snapshot
-from moot_testkit.spooling import SpoolSite, create
-from moot_testkit.town import PROJECT
+from moot_testkit.towns.spooling import SpoolSite, create
+from moot_testkit.towns.town import PROJECT
 from mootd.engine.membership.rotating import rotate_town
 from mootd.spool import snapshots
 

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from moot_protocol.requests.spools import CloseSpool, OpenSpool
 from moot_protocol.spool.files import BELL_FILE, FOLDER, TOKEN_FILE
-from moot_testkit.spooling import WORKSPACE, SpoolSite, create
+from moot_testkit.towns.spooling import WORKSPACE, SpoolSite, create
 from mootd.spool import spools as module
 from mootd.spool.spools import IDLE_MS, Spools
 

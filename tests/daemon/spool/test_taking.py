@@ -30,9 +30,9 @@ from moot_protocol.requests.issues import (
 from moot_protocol.requests.listing import Filter
 from moot_protocol.requests.memories import Memories, Remember
 from moot_protocol.spool.files import ANSWERS, COMMANDS, REFUSED, command_name, open_answer, seal_command
-from moot_testkit.spooling import SpoolSite, create
-from moot_testkit.town import PROJECT
-from mootd.service.spool_reads import spool_alarms, spools
+from moot_testkit.towns.spooling import SpoolSite, create
+from moot_testkit.towns.town import PROJECT
+from mootd.service.machine.spools import spool_alarms, spools
 
 
 def alarms(site: SpoolSite) -> str:

@@ -11,10 +11,10 @@ from moot_protocol.requests.base import Mutation, Request
 from moot_protocol.requests.issues import Create
 from moot_protocol.spool.files import ANSWERS, COMMANDS, open_answer
 from moot_protocol.time_units import DAY_MS
-from moot_testkit.spooling import SpoolSite, create
+from moot_testkit.towns.spooling import SpoolSite, create
 from mootd.edges.spool_folder import SpoolFolder
 from mootd.engine.unit import Unit
-from mootd.service.writes import carry_out
+from mootd.service.writing.writes import carry_out
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from moot_protocol.errors import Code
-from moot_testkit.stores import python
+from moot_testkit.machines.stores import python
 from mootd.store.failures import _WORDS, ran_out_of_space, refused
 
 FOLDER = Path("/srv/moot/log")

@@ -12,8 +12,8 @@ import lmdb
 import pytest
 
 from moot_protocol.errors import Code
+from moot_testkit.machines.stores import TRY_TO_OPEN, fill, held, opened, python
 from moot_testkit.refusals import refusal
-from moot_testkit.stores import TRY_TO_OPEN, fill, held, opened, python
 from mootd.store.port import Table
 
 EVENTS, META = Table.EVENTS, Table.META

@@ -11,8 +11,8 @@ import lmdb
 import pytest
 
 from moot_protocol.errors import Code, MootError, RefusedError
+from moot_testkit.machines.stores import TRY_TO_OPEN, fill, held, opened, python
 from moot_testkit.refusals import refusal
-from moot_testkit.stores import TRY_TO_OPEN, fill, held, opened, python
 from mootd.store import lmdb_store
 from mootd.store.folder import take
 from mootd.store.lmdb_store import FORMAT, LmdbStore

@@ -16,7 +16,7 @@ from moot_protocol.issues.issue_document import document
 from moot_protocol.limits import OVER_PER_KEY
 from moot_protocol.log.event import Write
 from moot_protocol.merge.deletion import deletion, seen_by, seen_in, sighted
-from moot_testkit.entity_map import EntityMap
+from moot_testkit.naive.entity_map import EntityMap
 
 LOCAL, OTHER = b"l" * 32, b"o" * 32
 NOON = 1_767_225_600_000

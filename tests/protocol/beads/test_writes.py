@@ -19,7 +19,7 @@ from moot_protocol.issues.issue_document import document
 from moot_protocol.log.event import Draft, Write, build_event
 from moot_protocol.merge.deletion import deletion, seen_by, seen_in, sighted
 from moot_protocol.merge.kinds import ISSUE
-from moot_testkit.entity_map import EntityMap
+from moot_testkit.naive.entity_map import EntityMap
 
 EXCERPT = Path(__file__).parents[2] / "data" / "beads-excerpt.jsonl"
 REAL = Path(os.environ["MOOT_DATA"]) / "beads-3077.jsonl" if "MOOT_DATA" in os.environ else EXCERPT

@@ -15,7 +15,7 @@ from moot_protocol.requests.issues import Create, IssueFields, ListIssues, Show,
 from moot_protocol.requests.listing import Page
 from moot_protocol.requests.machine import Ping
 from moot_protocol.requests.methods import REQUESTS
-from moot_testkit.strategies import damaged
+from moot_testkit.bytes.strategies import damaged
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary(),

@@ -22,11 +22,11 @@ from moot_protocol.exchange.frontier import (
 )
 from moot_protocol.limits import FRONTIER_ENTRIES, SYNC_MESSAGE_BYTES
 from moot_protocol.log.batch import ZEROS
-from moot_testkit.feeds import Town, note, seed, signer
-from moot_testkit.held import HeldBatches
-from moot_testkit.settlement import settle
-from moot_testkit.settling import frontier_of
-from moot_testkit.strategies import damaged, hashes
+from moot_testkit.bytes.feeds import Town, note, seed, signer
+from moot_testkit.bytes.strategies import damaged, hashes
+from moot_testkit.naive.held import HeldBatches
+from moot_testkit.naive.settlement import settle
+from moot_testkit.naive.settling import frontier_of
 
 ME, PLANE = signer("me"), bytes(range(16))
 A, B, C = (bytes([letter]) * 32 for letter in b"abc")

@@ -27,8 +27,8 @@ from moot_protocol.exchange.messages import (
     fork_proof,
 )
 from moot_protocol.log.batch import ZEROS
-from moot_testkit.feeds import FeedWriter, note, seed, signer
-from moot_testkit.strategies import damaged
+from moot_testkit.bytes.feeds import FeedWriter, note, seed, signer
+from moot_testkit.bytes.strategies import damaged
 
 ME, PLANE = signer("me"), bytes(range(16))
 A, B = (bytes([letter]) * 32 for letter in b"ab")

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from moot_protocol.codec import decode_value, encode
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.exchange.presence import DOMAIN, MESSAGE_TYPE, MOST_BYTES, Presence, build_presence, decode_presence
-from moot_testkit.feeds import Town
+from moot_testkit.bytes.feeds import Town
 
 TOWN = Town()
 SIGNER = TOWN.replica("laptop").key

@@ -10,7 +10,7 @@ from moot_protocol import crypto
 from moot_protocol.codec import encode
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.exchange.signed import Envelope
-from moot_testkit.feeds import signer
+from moot_testkit.bytes.feeds import signer
 
 ME, STRANGER = signer("me"), signer("stranger")
 DOMAIN = b"moot/test/1\0"

@@ -13,8 +13,8 @@ from moot_protocol.exchange.spans import HIGHEST, LOWEST, parts_that_differ, spa
 from moot_protocol.exchange.sync import DigestAlarm, InStep, Position, Send, Session, Store
 from moot_protocol.limits import KIB
 from moot_protocol.log.batch import ZEROS, Link
-from moot_testkit.feeds import signer
-from moot_testkit.git_servers import at_scale
+from moot_testkit.bytes.feeds import signer
+from moot_testkit.machines.git_servers import at_scale
 
 MESSAGE_BYTES = 100 * KIB
 PLANE = b"p" * 16

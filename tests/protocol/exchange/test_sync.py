@@ -12,11 +12,11 @@ from moot_protocol.exchange.frontier import FrontierBody
 from moot_protocol.exchange.messages import Batches, ForkProof, Want, build_batches, decode_message, fork_proof
 from moot_protocol.exchange.sync import FIRST_REST, TORN_BYTES, DigestAlarm, ForkSeen, InStep, Send, Session, Store
 from moot_protocol.log.batch import Batch
-from moot_testkit.feeds import FeedWriter, Town, note, signer, stripped
-from moot_testkit.held import HeldBatches
-from moot_testkit.settlement import settle
-from moot_testkit.synclog import MemoryLog, Peer, deliver_all, settle_down
-from moot_testkit.worlds import held_of, worlds
+from moot_testkit.bytes.feeds import FeedWriter, Town, note, signer, stripped
+from moot_testkit.naive.held import HeldBatches
+from moot_testkit.naive.settlement import settle
+from moot_testkit.naive.synclog import MemoryLog, Peer, deliver_all, settle_down
+from moot_testkit.towns.worlds import held_of, worlds
 
 
 def peers(town: Town, *held: Iterable[Batch], message_bytes: int | None = None) -> list[Peer]:

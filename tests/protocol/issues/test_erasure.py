@@ -20,7 +20,7 @@ from moot_protocol.issues.erasure import (
 from moot_protocol.limits import KEYS_PER_EVENT
 from moot_protocol.log.event import Change, Dot, Draft, Event, PlainDraft, Skeleton, Write, build_event, decode_skeleton
 from moot_protocol.merge.kinds import ADMIN_KINDS, CHARTER_KINDS, ERASE, ISSUE, KINDS, Role, field_of
-from moot_testkit.feeds import seed
+from moot_testkit.bytes.feeds import seed
 
 AUTHOR, TOWN, ELSEWHERE = seed("an author"), seed("a town"), seed("another town")
 LEAF = bytes.fromhex("00c0ffee00c0ffee")

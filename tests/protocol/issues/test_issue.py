@@ -31,8 +31,8 @@ from moot_protocol.merge.kinds import ISSUE, KINDS
 from moot_protocol.merge.register import MISSING, Sibling
 from moot_protocol.text import json_text
 from moot_protocol.times import format_ms, instant_ms
-from moot_testkit.strategies import values
-from moot_testkit.written_issue import ALICE, BOB, T0, Issue, at
+from moot_testkit.bytes.strategies import values
+from moot_testkit.clients.written_issue import ALICE, BOB, T0, Issue, at
 
 
 # -- Fields --------------------------------------------------------------------------------------------------------

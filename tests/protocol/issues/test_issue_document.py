@@ -3,7 +3,7 @@
 import json
 
 from moot_protocol.issues.issue import new_comment, new_edge
-from moot_testkit.written_issue import Issue, at
+from moot_testkit.clients.written_issue import Issue, at
 
 
 def test_an_issue_with_a_title_only_shows_the_fields_that_are_always_there() -> None:

@@ -27,8 +27,8 @@ from moot_protocol.log.batch import (
 )
 from moot_protocol.log.event import Dot, Draft, Write, event_from_bytes
 from moot_protocol.log.merkle import root
-from moot_testkit.feeds import wire
-from moot_testkit.forging import (
+from moot_testkit.bytes.feeds import wire
+from moot_testkit.bytes.forging import (
     PLANE,
     SALT,
     SIGNER,
@@ -38,7 +38,7 @@ from moot_testkit.forging import (
     forged_skeleton,
     forged_values,
 )
-from moot_testkit.strategies import batches, encodings
+from moot_testkit.bytes.strategies import batches, encodings
 
 STRANGER = SeedSigner(b"\x08" * 32)
 MAX = 2**64 - 1

@@ -26,8 +26,8 @@ from moot_protocol.log.event import (
     decode_values,
     event_from_bytes,
 )
-from moot_testkit.forging import SALT, forged_skeleton, forged_values
-from moot_testkit.strategies import drafts, encodings, salts
+from moot_testkit.bytes.forging import SALT, forged_skeleton, forged_values
+from moot_testkit.bytes.strategies import drafts, encodings, salts
 
 OWN = b"\x01" * 32
 OTHER = b"\x02" * 32

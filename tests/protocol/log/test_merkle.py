@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_protocol.log.merkle import leaf_hash, prove, root, root_from_proof
-from moot_testkit.strategies import hashes
+from moot_testkit.bytes.strategies import hashes
 
 SIZES = range(1, 71)
 

@@ -25,8 +25,8 @@ from moot_protocol.merge.deletion import (
     with_seen,
 )
 from moot_protocol.merge.register import MISSING, Live, Sibling
-from moot_testkit.entity_map import EntityMap
-from moot_testkit.strategies import values
+from moot_testkit.bytes.strategies import values
+from moot_testkit.naive.entity_map import EntityMap
 
 ALICE, BOB, CAROL = b"a" * 32, b"b" * 32, b"c" * 32
 NOON = 1_767_225_600_000

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_protocol.merge.digest import Digest, place_prefix, place_suffix, term, terms
-from moot_testkit.strategies import hashes, texts
+from moot_testkit.bytes.strategies import hashes, texts
 
 numbers = st.integers(0, 2**64 - 1)
 values = st.integers(0, 2**256 - 1)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from moot_protocol.log.event import Draft, Write
 from moot_protocol.merge.fold import Placed, fold, placed_in
 from moot_protocol.merge.register import MISSING
-from moot_testkit.feeds import FeedWriter, dot_of, live_digest, note, signer, stripped
+from moot_testkit.bytes.feeds import FeedWriter, dot_of, live_digest, note, signer, stripped
 
 PLANE = bytes(16)
 

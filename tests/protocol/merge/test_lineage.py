@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from moot_protocol.merge import lineage
 from moot_protocol.merge.lineage import Name, agreed, nearest_common_ancestor
 from moot_protocol.merge.register import Sibling
-from moot_testkit.entity_map import KeyHistory
+from moot_testkit.naive.entity_map import KeyHistory
 
 
 def history(links: dict[int, list[int]], hlcs: dict[int, int] | None = None) -> KeyHistory:

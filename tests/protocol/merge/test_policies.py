@@ -11,8 +11,8 @@ from moot_protocol.merge.kinds import Policy
 from moot_protocol.merge.lineage import Name
 from moot_protocol.merge.policies import elements, keyed, maximum, read, total
 from moot_protocol.merge.register import MISSING, Sibling
-from moot_testkit.entity_map import KeyHistory
-from moot_testkit.strategies import values
+from moot_testkit.bytes.strategies import values
+from moot_testkit.naive.entity_map import KeyHistory
 
 ALICE, BOB, CAROL = (bytes([n]) * 32 for n in (1, 2, 3))
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_protocol.merge.register import MISSING, Sibling
-from moot_testkit.strategies import hashes
+from moot_testkit.bytes.strategies import hashes
 
 siblings = st.builds(Sibling, st.none(), st.integers(1, 3), hashes | st.just(bytes(32)), st.integers(1, 3))
 

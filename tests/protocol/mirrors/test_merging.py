@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_protocol.mirrors.merging import Disagreement, Merged, merge
-from moot_testkit.merge_files import merged_file
-from moot_testkit.merges import read_case
+from moot_testkit.laws.merge_files import merged_file
+from moot_testkit.laws.merges import read_case
 
 REAL = sorted(path for path in (Path(__file__).parents[2] / "data" / "merges").iterdir() if path.is_dir())
 T0, T1, T2 = (f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3))

@@ -12,8 +12,8 @@ from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.limits import EPOCH_PREDECESSORS, EPOCH_RECIPIENTS, EVENT_BYTES
 from moot_protocol.sealing.epoch import EpochValue, build_epoch, epoch_from_value, open_epoch, predecessors
 from moot_protocol.sealing.frame import epoch_id
-from moot_testkit.feeds import seed, signer
-from moot_testkit.strategies import values
+from moot_testkit.bytes.feeds import seed, signer
+from moot_testkit.bytes.strategies import values
 
 PLANE = seed("plane")[:16]
 FIRST, SECOND, RIVAL, THIRD = (seed(f"plane key {number}") for number in range(4))

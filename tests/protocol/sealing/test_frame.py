@@ -15,8 +15,8 @@ from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.limits import COMPRESSION_RATIO, DECOMPRESSED_BYTES, FRAME_BYTES, KIB, MIB
 from moot_protocol.sealing import siv
 from moot_protocol.sealing.frame import epoch_id, frame_epoch, open_frame, padded, seal
-from moot_testkit.feeds import seed
-from moot_testkit.strategies import damaged
+from moot_testkit.bytes.feeds import seed
+from moot_testkit.bytes.strategies import damaged
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from moot_protocol.sealing.topics import charter_key, sender_of, topic_of
-from moot_testkit.feeds import seed
+from moot_testkit.bytes.feeds import seed
 
 KEY, PLANE, AUTHOR = seed("topic key"), seed("plane")[:16], seed("author")
 

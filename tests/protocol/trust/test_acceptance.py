@@ -11,9 +11,9 @@ from moot_protocol.merge.kinds import CHARTER_KINDS, Role
 from moot_protocol.trust.acceptance import Accepted, FeedKind, Reason
 from moot_protocol.trust.charter import certificate_draft, genesis_draft
 from moot_protocol.trust.genesis import plane_id
-from moot_testkit.feeds import START_MS, FeedWriter, Town, note, signer, stripped
-from moot_testkit.settlement import allows, settle
-from moot_testkit.settling import TOWN, branches, held, of
+from moot_testkit.bytes.feeds import START_MS, FeedWriter, Town, note, signer, stripped
+from moot_testkit.naive.settlement import allows, settle
+from moot_testkit.naive.settling import TOWN, branches, held, of
 
 
 def opened_with(certificate: Any, town: Town = TOWN, name: str = "odd", **changes: Any) -> FeedWriter:

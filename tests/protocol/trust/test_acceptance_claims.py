@@ -4,8 +4,8 @@ from moot_protocol.log.batch import ZEROS
 from moot_protocol.merge.kinds import Role
 from moot_protocol.trust.acceptance import FeedKind, Reason
 from moot_protocol.trust.towns import TownReason
-from moot_testkit.feeds import FeedWriter, Guest, Town, note
-from moot_testkit.town_planes import Plane, below, recovering
+from moot_testkit.bytes.feeds import FeedWriter, Guest, Town, note
+from moot_testkit.towns.town_planes import Plane, below, recovering
 
 
 def claimed(by: Town, feed: FeedWriter, role: Role = Role.WRITER) -> FeedWriter:

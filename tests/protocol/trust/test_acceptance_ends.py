@@ -6,9 +6,9 @@ from moot_protocol.log.event import Draft, Write
 from moot_protocol.merge.kinds import Role
 from moot_protocol.trust.acceptance import Reason
 from moot_protocol.trust.charter import End, certificate_draft, end_draft, genesis_draft
-from moot_testkit.feeds import FeedWriter, Town, dot_of, note, seed, stripped
-from moot_testkit.settlement import settle
-from moot_testkit.settling import branches, held, of
+from moot_testkit.bytes.feeds import FeedWriter, Town, dot_of, note, seed, stripped
+from moot_testkit.naive.settlement import settle
+from moot_testkit.naive.settling import branches, held, of
 
 
 # -- Ends --------------------------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ from moot_protocol.log.event import Draft, Write
 from moot_protocol.merge.kinds import Role
 from moot_protocol.trust.acceptance import FeedKind, Reason
 from moot_protocol.trust.charter import CLOSE, certificate_draft
-from moot_testkit.feeds import Town, dot_of, note, signer, stripped
-from moot_testkit.settlement import allows, settle
-from moot_testkit.settling import held, of
+from moot_testkit.bytes.feeds import Town, dot_of, note, signer, stripped
+from moot_testkit.naive.settlement import allows, settle
+from moot_testkit.naive.settling import held, of
 
 
 # -- Who may come in -------------------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ from moot_protocol.merge.kinds import Role
 from moot_protocol.trust.acceptance import FeedKind, Reason
 from moot_protocol.trust.charter import End, end_draft
 from moot_protocol.trust.towns import TownReason
-from moot_testkit.feeds import START_MS, Guest, dot_of, note, seed, stripped
-from moot_testkit.town_planes import Plane, below, recovering
+from moot_testkit.bytes.feeds import START_MS, Guest, dot_of, note, seed, stripped
+from moot_testkit.towns.town_planes import Plane, below, recovering
 
 
 # -- What a removal does ---------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ from moot_protocol.merge.kinds import CHARTER_KINDS, Role
 from moot_protocol.trust.acceptance import Accepted, FeedKind, Reason
 from moot_protocol.trust.charter import Admission, admission_draft, charter_draft
 from moot_protocol.trust.towns import TownReason, TownStanding
-from moot_testkit.feeds import FeedWriter, Guest, Town, dot_of, note, signer, stripped
-from moot_testkit.settlement import Settlement, allows, settle
-from moot_testkit.settling import held
+from moot_testkit.bytes.feeds import FeedWriter, Guest, Town, dot_of, note, signer, stripped
+from moot_testkit.naive.settlement import Settlement, allows, settle
+from moot_testkit.naive.settling import held
 
 
 def settled(founder: Town, *feeds: FeedWriter | Town) -> Settlement:

@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.merge.kinds import Role
-from moot_testkit import laws
-from moot_testkit.feeds import FeedWriter, Town, note, signer, stripped
-from moot_testkit.held import HeldBatches
-from moot_testkit.naive_acceptance import NaiveAcceptance
-from moot_testkit.settlement import Settlement, settle
-from moot_testkit.worlds import Held, held_of, worlds
+from moot_testkit.bytes.feeds import FeedWriter, Town, note, signer, stripped
+from moot_testkit.laws import replica as laws
+from moot_testkit.naive.acceptance import NaiveAcceptance
+from moot_testkit.naive.held import HeldBatches
+from moot_testkit.naive.settlement import Settlement, settle
+from moot_testkit.towns.worlds import Held, held_of, worlds
 
 
 def gather(town: Town, held: Held) -> HeldBatches:

@@ -16,9 +16,9 @@ from moot_protocol.trust.branches import (
     path_from,
     previous_of,
 )
-from moot_testkit.feeds import FeedWriter, Town, note
-from moot_testkit.held import HeldBatches
-from moot_testkit.settling import TOWN, branches, held
+from moot_testkit.bytes.feeds import FeedWriter, Town, note
+from moot_testkit.naive.held import HeldBatches
+from moot_testkit.naive.settling import TOWN, branches, held
 
 
 def refs(feeds: Feeds, writer: FeedWriter) -> list[BatchRef]:

@@ -10,8 +10,8 @@ from moot_protocol.crypto import is_signed
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.merge.kinds import Role
 from moot_protocol.trust.certificate import CertificateBody, build_certificate, decode_certificate
-from moot_testkit.feeds import seed, signer
-from moot_testkit.strategies import damaged, values
+from moot_testkit.bytes.feeds import seed, signer
+from moot_testkit.bytes.strategies import damaged, values
 
 TOWN, REPLICA = signer("town"), signer("replica").public
 PLANE, HPKE = bytes(range(16)), seed("hpke")

@@ -29,8 +29,8 @@ from moot_protocol.trust.charter import (
     opening_value,
     parse,
 )
-from moot_testkit.feeds import FeedWriter, Town, note, seed, signer, stripped
-from moot_testkit.strategies import hashes, values
+from moot_testkit.bytes.feeds import FeedWriter, Town, note, seed, signer, stripped
+from moot_testkit.bytes.strategies import hashes, values
 
 AUTHOR, BATCH, TOWN_KEY, HPKE_KEY = seed("author"), seed("batch"), seed("town"), seed("hpke")
 EPOCH, EARLIER = b"eight by", b"another!"

@@ -15,8 +15,8 @@ from moot_protocol.sealing.frame import epoch_id
 from moot_protocol.trust import charter_reading
 from moot_protocol.trust.charter import End, Parsed, epoch_drafts, parse
 from moot_protocol.trust.charter_reading import Epochs, Invitation, read_charter, read_epochs
-from moot_testkit.feeds import FeedWriter, Town, dot_of, seed, signer, stripped
-from moot_testkit.held import HeldBatches
+from moot_testkit.bytes.feeds import FeedWriter, Town, dot_of, seed, signer, stripped
+from moot_testkit.naive.held import HeldBatches
 
 AUTHOR = seed("author")
 

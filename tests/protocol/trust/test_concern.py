@@ -9,9 +9,9 @@ from moot_protocol.trust.acceptance import Accepted, settle_author
 from moot_protocol.trust.concern import change_between, names_of
 from moot_protocol.trust.levels import Readings, read_towns
 from moot_protocol.trust.towns import Towns
-from moot_testkit.feeds import FeedWriter, Town, note, signer
-from moot_testkit.held import HeldBatches
-from moot_testkit.town_worlds import town_worlds
+from moot_testkit.bytes.feeds import FeedWriter, Town, note, signer
+from moot_testkit.naive.held import HeldBatches
+from moot_testkit.towns.town_worlds import town_worlds
 
 
 class Watching:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from moot_protocol.codec import encode
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.trust.genesis import PlaneKind, build_genesis, decode_genesis, plane_id
-from moot_testkit.feeds import signer
-from moot_testkit.strategies import damaged
+from moot_testkit.bytes.feeds import signer
+from moot_testkit.bytes.strategies import damaged
 
 TOWN, RECOVERY, NONCE = signer("town").public, signer("recovery").public, bytes(range(16))
 DOCUMENT = build_genesis(PlaneKind.LEDGER, TOWN, RECOVERY, "work", NONCE)

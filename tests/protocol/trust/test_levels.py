@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_protocol.trust.levels import Readings
-from moot_testkit.held import HeldBatches
-from moot_testkit.naive_acceptance import NaiveAcceptance
-from moot_testkit.settlement import Settlement, settle
-from moot_testkit.town_worlds import town_worlds
-from moot_testkit.worlds import Held, World, held_of
+from moot_testkit.naive.acceptance import NaiveAcceptance
+from moot_testkit.naive.held import HeldBatches
+from moot_testkit.naive.settlement import Settlement, settle
+from moot_testkit.towns.town_worlds import town_worlds
+from moot_testkit.towns.worlds import Held, World, held_of
 
 
 def gather(world: World, held: Held) -> HeldBatches:

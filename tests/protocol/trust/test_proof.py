@@ -31,9 +31,9 @@ from moot_protocol.trust.proof import (
     verify_proof,
 )
 from moot_protocol.trust.proof_chain import BrokenProofError, Link, SignedEvent
-from moot_testkit.feeds import FeedWriter, Town, dot_of, note, seed, signer, stripped
-from moot_testkit.forging import forged_header
-from moot_testkit.strategies import damaged
+from moot_testkit.bytes.feeds import FeedWriter, Town, dot_of, note, seed, signer, stripped
+from moot_testkit.bytes.forging import forged_header
+from moot_testkit.bytes.strategies import damaged
 
 TOWN = Town("rivertown")
 FEED = TOWN.replica("laptop")

@@ -28,8 +28,8 @@ from moot_protocol.trust.proof import (
     verify_proof,
 )
 from moot_protocol.trust.proof_chain import BrokenProofError, Link
-from moot_testkit.feeds import FeedWriter, Guest, Town, note, seed, signer, stripped
-from moot_testkit.strategies import damaged
+from moot_testkit.bytes.feeds import FeedWriter, Guest, Town, note, seed, signer, stripped
+from moot_testkit.bytes.strategies import damaged
 
 Steps = Sequence[tuple[Batch, int]]
 

@@ -25,7 +25,7 @@ from moot_protocol.trust.ticket import (
     ticket_for_town,
     without_credentials,
 )
-from moot_testkit.feeds import Town, seed
+from moot_testkit.bytes.feeds import Town, seed
 
 TOWN = Town()
 TICKET = Ticket(

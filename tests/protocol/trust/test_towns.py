@@ -10,9 +10,9 @@ from moot_protocol.trust.branches import Pin
 from moot_protocol.trust.charter import End
 from moot_protocol.trust.levels import read_towns
 from moot_protocol.trust.towns import Towns, certified, is_above, pin_on, pins_of, speaks_for, town_of
-from moot_testkit.feeds import FeedWriter, Guest, Town, note, seed
-from moot_testkit.held import HeldBatches
-from moot_testkit.settling import held
+from moot_testkit.bytes.feeds import FeedWriter, Guest, Town, note, seed
+from moot_testkit.naive.held import HeldBatches
+from moot_testkit.naive.settling import held
 
 
 def read(founder: Town, *feeds: FeedWriter | Town) -> tuple[Towns, HeldBatches]:

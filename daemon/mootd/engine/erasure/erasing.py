@@ -1,10 +1,10 @@
 """Carrying out erasures: taking values out of the log that an erasure which counts names.
 
 Invariant: when a transaction commits, META names as erased exactly the events that accepted erasures name whose authors
-may erase them (`moot_protocol.erasure`), no value of these is left in EVENTS or ASIDE or waits in a queue, and what is
-missing without being erased is marked as withheld, to be asked for. Whatever changed any of that (erasures that came or
-were cut, roles, a feed whose town was not known) only notes whose events are named; all is settled once, before the
-commit.
+may erase them (`moot_protocol.issues.erasure`), no value of these is left in EVENTS or ASIDE or waits in a queue, and
+what is missing without being erased is marked as withheld, to be asked for. Whatever changed any of that (erasures that
+came or were cut, roles, a feed whose town was not known) only notes whose events are named; all is settled once, before
+the commit.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

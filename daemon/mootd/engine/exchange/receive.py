@@ -1,8 +1,8 @@
 """Receiving batches of other replicas, and keeping the log at what acceptance says of what is held.
 
-Invariant: after `receive` the accepted part of every feed of the plane is what `moot_protocol.acceptance` settles for
-the set of batches held, whatever their order. The common case (the next batch of a feed with nothing odd about it) is
-decided by comparing it with the feed's head.
+Invariant: after `receive` the accepted part of every feed of the plane is what `moot_protocol.trust.acceptance` settles
+for the set of batches held, whatever their order. The common case (the next batch of a feed with nothing odd about it)
+is decided by comparing it with the feed's head.
 """
 
 from enum import StrEnum

@@ -40,7 +40,7 @@ _LAST: Final = 2**64 - 2
 
 
 class StoredLog:
-    """A plane of a replica as sessions see it (`moot_protocol.sync.SyncLog`).
+    """A plane of a replica as sessions see it (`moot_protocol.exchange.sync.SyncLog`).
 
     Args:
         replica: whose log.

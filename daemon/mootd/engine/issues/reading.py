@@ -28,7 +28,7 @@ _DEPENDENT_EXTRAS: Final = ("assignee", "labels", "closed_at", "_alias", ORIGIN)
 
 
 class Marker(Protocol):
-    """What tells in documents which other towns have written what of them (`mootd.engine.origins`)."""
+    """What tells in documents which other towns have written what of them (`mootd.engine.issues.origins`)."""
 
     @property
     def is_needed(self) -> bool:

@@ -1,4 +1,4 @@
-"""What acceptance asks of a plane, answered from the store (`moot_protocol.branches.Feeds`).
+"""What acceptance asks of a plane, answered from the store (`moot_protocol.trust.branches.Feeds`).
 
 A feed of which nothing is put aside is answered from its row and one look-up, however long it is. Only where batches
 lie aside (a fork, an end, something not yet entitled) are that feed's headers read.

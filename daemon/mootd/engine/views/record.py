@@ -133,7 +133,7 @@ class _Names:
 
 
 class Merge:
-    """Applies events to records: the merge rule of `moot_protocol.register`, incrementally.
+    """Applies events to records: the merge rule of `moot_protocol.merge.register`, incrementally.
 
     Args:
         has_come: whether the write of a record's key by the event of this feed, number and beginning of a leaf was

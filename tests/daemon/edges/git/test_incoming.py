@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_testkit import git_servers
-from moot_testkit.git_servers import Server, is_gone
+from moot_testkit.machines import git_servers
+from moot_testkit.machines.git_servers import Server, is_gone
 from mootd.edges.git import incoming
 from mootd.edges.git.incoming import Incoming
 from mootd.edges.git.names import ref_name

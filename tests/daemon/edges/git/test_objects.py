@@ -10,7 +10,7 @@ import pytest
 
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.limits import MIB
-from moot_testkit import git_servers
+from moot_testkit.machines import git_servers
 from mootd.edges.git import objects
 from mootd.edges.git.objects import (
     Step,

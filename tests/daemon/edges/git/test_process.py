@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from moot_protocol.errors import Code, MalformedError, RefusedError
-from moot_testkit import git_servers
-from moot_testkit.git_servers import is_alive, is_gone
+from moot_testkit.machines import git_servers
+from moot_testkit.machines.git_servers import is_alive, is_gone
 from moot_testkit.refusals import awaited_refusal
 from mootd.edges.git.process import Deadlines, Git, surroundings
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from moot_protocol.errors import Code, MalformedError, RefusedError
-from moot_testkit import git_servers
-from moot_testkit.git_servers import Server
+from moot_testkit.machines import git_servers
+from moot_testkit.machines.git_servers import Server
 from moot_testkit.refusals import awaited_refusal
 from mootd.edges.entropy import SeededEntropy
 from mootd.edges.git.names import ref_name

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_testkit import git_servers
-from moot_testkit.git_servers import PASSWORD, SERVERS, Server
+from moot_testkit.machines import git_servers
+from moot_testkit.machines.git_servers import PASSWORD, SERVERS, Server
 from mootd.edges.entropy import SystemEntropy
 from mootd.edges.git.remote import GitRemote
 from mootd.remotes import Fetched, Ref

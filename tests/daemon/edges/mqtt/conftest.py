@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from moot_testkit.mqtt_broker import MqttBroker
-from moot_testkit.tcp_proxy import TcpProxy
+from moot_testkit.machines.mqtt_broker import MqttBroker
+from moot_testkit.machines.tcp_proxy import TcpProxy
 from mootd.edges.mqtt.settings import Version
 
 

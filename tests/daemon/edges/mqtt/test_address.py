@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_protocol.errors import Code, RefusedError
-from moot_testkit.tls_files import Authority
+from moot_testkit.machines.tls_files import Authority
 from mootd.edges.mqtt.address import Address, Credentials, Tls, check_settings, parse_address, tls_context
 
 SECRET = "hunter2"  # noqa: S105 - none

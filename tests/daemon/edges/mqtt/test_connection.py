@@ -12,8 +12,8 @@ import pytest
 
 from moot_protocol.errors import Code, RefusedError
 from moot_testkit.live import ALICE, BATCHES, BOB, TOPIC, WAIT_S, WANT, ending, publish_refused, refused, take, until
-from moot_testkit.mqtt_broker import MqttBroker, free_port, speaks
-from moot_testkit.tcp_proxy import Manner, TcpProxy
+from moot_testkit.machines.mqtt_broker import MqttBroker, free_port, speaks
+from moot_testkit.machines.tcp_proxy import Manner, TcpProxy
 from mootd.edges.inbox import InboxLimits
 from mootd.edges.mqtt.address import Address
 from mootd.edges.mqtt.connection import Connection

@@ -26,9 +26,9 @@ from moot_testkit.live import (
     refused,
     take,
 )
-from moot_testkit.mqtt_broker import MqttBroker, speaks, write_passwords
-from moot_testkit.tcp_proxy import TcpProxy
-from moot_testkit.tls_files import Authority
+from moot_testkit.machines.mqtt_broker import MqttBroker, speaks, write_passwords
+from moot_testkit.machines.tcp_proxy import TcpProxy
+from moot_testkit.machines.tls_files import Authority
 from mootd.backoff import full_jitter
 from mootd.edges.mqtt.address import NO_FILES, Address, Credentials, Tls
 from mootd.edges.mqtt.remote import MqttRemote

@@ -19,8 +19,8 @@ from moot_testkit.live import (
     refused,
     take,
 )
-from moot_testkit.mqtt_broker import MqttBroker, write_passwords
-from moot_testkit.tls_files import Authority
+from moot_testkit.machines.mqtt_broker import MqttBroker, write_passwords
+from moot_testkit.machines.tls_files import Authority
 from mootd.edges.mqtt.address import Address, Credentials, Tls
 from mootd.edges.mqtt.remote import MqttRemote
 from mootd.remotes import Channel, Incoming, Will

@@ -6,10 +6,10 @@ from unittest.mock import patch
 import pytest
 
 from moot_protocol.trust.genesis import PlaneKind
-from moot_testkit.engine import Desk, exchange
-from moot_testkit.feeds import note
+from moot_testkit.bytes.feeds import note
 from moot_testkit.tables import put, rows
-from moot_testkit.town import Member, make_town
+from moot_testkit.towns.engine import Desk, exchange
+from moot_testkit.towns.town import Member, make_town
 from mootd.engine.checking import digest_check
 from mootd.engine.checking.digest_check import wrong_digests
 from mootd.engine.checking.fsck import Checker

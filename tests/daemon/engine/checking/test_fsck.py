@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from moot_protocol.ids import key_text
 from moot_protocol.log.event import Dot, Draft, Write
-from moot_testkit.engine import Desk
-from moot_testkit.erasing import (
+from moot_testkit.bytes.feeds import dot_of, note, stripped
+from moot_testkit.laws.erasing import (
     SECRET,
     all_but,
     erasing,
@@ -21,11 +21,11 @@ from moot_testkit.erasing import (
     two_feeds,
     withheld_at,
 )
-from moot_testkit.federating import copy_of
-from moot_testkit.feeds import dot_of, note, stripped
-from moot_testkit.laws import fsck_problems
+from moot_testkit.laws.replica import fsck_problems
 from moot_testkit.tables import put, rows, tables
-from moot_testkit.town import Member, make_town
+from moot_testkit.towns.engine import Desk
+from moot_testkit.towns.federating import copy_of
+from moot_testkit.towns.town import Member, make_town
 from mootd.engine.checking.fsck import STRETCH, Problem
 from mootd.engine.membership.charter_writing import end_replica
 from mootd.engine.rebuild import Rebuild

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_protocol.requests.issues import AddEdge, Close, Delete, Edge
-from moot_testkit.engine import START_MS, Desk, exchange, flipped, town_of
-from moot_testkit.planes import make_twins, two_planes
+from moot_testkit.towns.engine import START_MS, Desk, exchange, flipped, town_of
+from moot_testkit.towns.planes import make_twins, two_planes
 from mootd.engine.checking.fsck import Checker
 from mootd.engine.checking.row_check import RowCheck
 from mootd.engine.stored import layout

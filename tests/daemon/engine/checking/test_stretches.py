@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from moot_protocol.errors import Code, MootError
-from moot_testkit.engine import Desk
+from moot_testkit.towns.engine import Desk
 from mootd.engine.checking import digest_check, fsck
 from mootd.engine.checking.stretches import Checked, check_stretch
 from mootd.engine.stored import layout

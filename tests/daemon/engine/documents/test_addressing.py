@@ -6,9 +6,9 @@ from moot_protocol.documents.document import ROLE, TEMPLATE
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.documents import Documents, ShowDocument
 from moot_protocol.trust.genesis import PlaneKind
-from moot_testkit.documents import SHARED, listed, new, role_text, show, template_text
-from moot_testkit.engine import Desk
-from moot_testkit.planes import TEAM, open_plane
+from moot_testkit.towns.documents import SHARED, listed, new, role_text, show, template_text
+from moot_testkit.towns.engine import Desk
+from moot_testkit.towns.planes import TEAM, open_plane
 
 
 def test_without_a_federation_plane_it_is_the_project_s_ledger(desk: Desk) -> None:

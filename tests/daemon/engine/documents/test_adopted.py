@@ -4,7 +4,7 @@ from moot_protocol.documents.document import FORMULA, ROLE, TEMPLATE, content_ha
 from moot_protocol.log.event import Draft, Write
 from moot_protocol.merge.kinds import Role
 from moot_protocol.trust.genesis import PlaneKind
-from moot_testkit.documents import (
+from moot_testkit.towns.documents import (
     SHARED,
     adopt,
     conflicts,
@@ -21,7 +21,7 @@ from moot_testkit.documents import (
     template_text,
     towns_sharing,
 )
-from moot_testkit.engine import Desk
+from moot_testkit.towns.engine import Desk
 from mootd.engine.documents.adopted import ADOPTION, CONTENT, adopted_text, adoption_entity, own_ledger
 from mootd.engine.exchange.receive import receive
 from mootd.engine.membership.charter_writing import adopt_plane, certify, enter_plane

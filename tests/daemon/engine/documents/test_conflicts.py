@@ -8,7 +8,7 @@ from moot_protocol.errors import Code
 from moot_protocol.ids import key_text
 from moot_protocol.log.event import Draft, Write
 from moot_protocol.requests.documents import ResolveDocument
-from moot_testkit.documents import (
+from moot_testkit.towns.documents import (
     SHARED,
     conflicts,
     formula_text,
@@ -20,7 +20,7 @@ from moot_testkit.documents import (
     show,
     towns_sharing,
 )
-from moot_testkit.engine import Desk
+from moot_testkit.towns.engine import Desk
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from moot_protocol.documents.document import DOCUMENT, FORMULA, ROLE, TEMPLATE
 from moot_protocol.errors import RefusedError
 from moot_protocol.log.event import Draft, Write
 from moot_protocol.merge.kinds import Role
-from moot_testkit.documents import (
+from moot_testkit.towns.documents import (
     SHARED,
     conflicts,
     copies,
@@ -29,7 +29,7 @@ from moot_testkit.documents import (
     template_text,
     towns_sharing,
 )
-from moot_testkit.engine import Desk
+from moot_testkit.towns.engine import Desk
 
 OF_ONE_TOWN = {"standing", "is_own", "is_home", "town_name"}
 """Whose word a text is, and what towns are called: what differs from town to town."""

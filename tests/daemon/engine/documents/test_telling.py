@@ -8,7 +8,7 @@ from moot_protocol.ids import key_text
 from moot_protocol.log.event import Draft, Write
 from moot_protocol.requests.documents import DocumentHistory
 from moot_protocol.text.toml_text import DocumentError
-from moot_testkit.documents import (
+from moot_testkit.towns.documents import (
     SHARED,
     adopt,
     formula_text,
@@ -21,7 +21,7 @@ from moot_testkit.documents import (
     template_text,
     towns_sharing,
 )
-from moot_testkit.engine import START_MS, Desk
+from moot_testkit.towns.engine import START_MS, Desk
 from mootd.engine.documents import reading
 from mootd.engine.membership.towns import name_town
 

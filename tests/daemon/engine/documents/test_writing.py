@@ -9,7 +9,7 @@ from moot_protocol.errors import Code
 from moot_protocol.log.event import Draft, Write
 from moot_protocol.merge.kinds import Role
 from moot_protocol.requests.documents import AdoptDocument, NewDocument, PublishDocument, ResolveDocument
-from moot_testkit.documents import (
+from moot_testkit.towns.documents import (
     SHARED,
     adopt,
     conflicts,
@@ -23,9 +23,9 @@ from moot_testkit.documents import (
     template_text,
     towns_sharing,
 )
-from moot_testkit.engine import Desk
-from moot_testkit.planes import waiting_plane
-from mootd.service.writes import carry_out
+from moot_testkit.towns.engine import Desk
+from moot_testkit.towns.planes import waiting_plane
+from mootd.service.writing.writes import carry_out
 
 
 def publishing(name: str, text: str, **parts: Any) -> PublishDocument:

@@ -12,8 +12,8 @@ from moot_protocol.requests.actions import Erase
 from moot_protocol.requests.base import Mutation
 from moot_protocol.requests.issues import AddComment, Create, IssueFields, Script, Update
 from moot_protocol.requests.memories import EraseMemory, Remember
-from moot_testkit.engine import PROJECT, START_MS, Desk, exchange, town_of
-from moot_testkit.erasing import SECRET, erasing, places_of, told, two_feeds
+from moot_testkit.laws.erasing import SECRET, erasing, places_of, told, two_feeds
+from moot_testkit.towns.engine import PROJECT, START_MS, Desk, exchange, town_of
 from mootd.engine.erasure.erased_copies import drop_copies
 from mootd.engine.exchange.cut import Place
 from mootd.engine.exchange.outbox import Outbox, OutFrame
@@ -22,7 +22,7 @@ from mootd.engine.machine.mirrors import MirrorRow, add_version, change_mirror, 
 from mootd.engine.machine.remotes import add_remote
 from mootd.engine.stored import layout
 from mootd.engine.unit import Unit
-from mootd.service.writes import carry_out, once
+from mootd.service.writing.writes import carry_out, once
 from mootd.store.port import Table
 
 HEARD = "kumquat"

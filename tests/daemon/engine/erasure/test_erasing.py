@@ -10,9 +10,8 @@ from moot_protocol.log.event import Draft, Event, Write
 from moot_protocol.merge.kinds import ERASE, ISSUE, Role
 from moot_protocol.trust.certificate import CertificateBody, build_certificate
 from moot_protocol.trust.charter import certificate_draft
-from moot_testkit.carrying import commit_of, log_of, plane_of
-from moot_testkit.engine import Desk, exchange, town_of
-from moot_testkit.erasing import (
+from moot_testkit.bytes.feeds import FeedWriter, Guest, Town, dot_of, note, seed, signer
+from moot_testkit.laws.erasing import (
     KEPT,
     SECRET,
     accepted_at,
@@ -28,11 +27,12 @@ from moot_testkit.erasing import (
     told,
     two_feeds,
 )
-from moot_testkit.federating import federation, meet
-from moot_testkit.feeds import FeedWriter, Guest, Town, dot_of, note, seed, signer
-from moot_testkit.planes import two_planes
 from moot_testkit.refusals import refusal_code
-from moot_testkit.town import Member
+from moot_testkit.towns.carrying import commit_of, log_of, plane_of
+from moot_testkit.towns.engine import Desk, exchange, town_of
+from moot_testkit.towns.federating import federation, meet
+from moot_testkit.towns.planes import two_planes
+from moot_testkit.towns.town import Member
 from mootd.engine.erasure.erasing import append_erasures, refuse_others, said_under, settle_erasures, written
 from mootd.engine.exchange.cut import Place
 from mootd.engine.state import TOWN_KEY

@@ -12,9 +12,8 @@ from moot_protocol.limits import CLOCK_AHEAD_MS
 from moot_protocol.log.batch import ZEROS, Batch, decode_batch
 from moot_protocol.log.event import Draft, Write
 from moot_protocol.merge.kinds import Role
-from moot_testkit.carrying import commit_of, log_of
-from moot_testkit.engine import START_MS, Desk
-from moot_testkit.erasing import (
+from moot_testkit.bytes.feeds import FeedWriter, Town, dot_of, note, signer, stripped, wire
+from moot_testkit.laws.erasing import (
     KEPT,
     SECRET,
     absent_at,
@@ -33,7 +32,8 @@ from moot_testkit.erasing import (
     two_feeds,
     withheld_at,
 )
-from moot_testkit.feeds import FeedWriter, Town, dot_of, note, signer, stripped, wire
+from moot_testkit.towns.carrying import commit_of, log_of
+from moot_testkit.towns.engine import START_MS, Desk
 from mootd.engine import rebuild as rebuilding
 from mootd.engine import replica
 from mootd.engine.erasure import erasing as erasures

@@ -1,6 +1,6 @@
 """Whatever is erased, by whom, in which order it comes and how often: all machines end up without the same values.
 
-What must be gone is computed from the batches by another reading of the rules (`moot_testkit.erasing`).
+What must be gone is computed from the batches by another reading of the rules (`moot_testkit.laws.erasing`).
 """
 
 import pytest
@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_protocol.log.batch import Batch
-from moot_testkit.carrying import log_of
-from moot_testkit.engine import Desk
-from moot_testkit.erasing import Expected, check, expected, places_of
-from moot_testkit.erasing_worlds import ErasingWorld, erasing_worlds
-from moot_testkit.feeds import stripped
+from moot_testkit.bytes.feeds import stripped
+from moot_testkit.laws.erasing import Expected, check, expected, places_of
+from moot_testkit.laws.erasing_worlds import ErasingWorld, erasing_worlds
+from moot_testkit.towns.carrying import log_of
+from moot_testkit.towns.engine import Desk
 
 
 def deliver(data: st.DataObject, desk: Desk, world: ErasingWorld) -> None:

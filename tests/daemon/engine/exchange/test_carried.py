@@ -3,7 +3,7 @@
 from moot_protocol.exchange.messages import Place
 from moot_protocol.limits import ASIDE_BATCHES_PER_AUTHOR
 from moot_protocol.log.batch import ZEROS, Link
-from moot_testkit.feeds import seed
+from moot_testkit.bytes.feeds import seed
 from mootd.engine.exchange import carried
 from mootd.engine.exchange.carried import MOST_PLACES, NOTHING, Carried, extend, places_of
 from mootd.store.memory_store import MemoryStore

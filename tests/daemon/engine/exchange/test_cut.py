@@ -6,10 +6,10 @@ from moot_protocol.ids import key_text
 from moot_protocol.log.batch import Batch
 from moot_protocol.log.event import Dot, Draft, Write
 from moot_protocol.merge.kinds import Role
-from moot_testkit.engine import Desk, plain
-from moot_testkit.erasing import absent_at, erased_at, erasing, of, told, two_feeds, withheld_at
-from moot_testkit.feeds import FeedWriter, Guest, Town, dot_of, note, stripped
-from moot_testkit.town_worlds import rule
+from moot_testkit.bytes.feeds import FeedWriter, Guest, Town, dot_of, note, stripped
+from moot_testkit.laws.erasing import absent_at, erased_at, erasing, of, told, two_feeds, withheld_at
+from moot_testkit.towns.engine import Desk, plain
+from moot_testkit.towns.town_worlds import rule
 from mootd.engine.exchange.cut import REPORTED_ENTITIES, CutReport, Place, change_role, cut, remake
 from mootd.engine.exchange.receive import Outcome
 from mootd.engine.stored import layout

@@ -11,9 +11,9 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange.messages import Batches, ForkProof, decode_message
 from moot_protocol.log.batch import Batch, batch_link, decode_batch
 from moot_protocol.merge.kinds import ISSUE
-from moot_testkit.carrying import REMOTE, ROOM, Sender, commit_of, founder, log_of, take_message
-from moot_testkit.engine import START_MS, Desk
-from moot_testkit.feeds import FeedWriter, Town, note, wire
+from moot_testkit.bytes.feeds import FeedWriter, Town, note, wire
+from moot_testkit.towns.carrying import REMOTE, ROOM, Sender, commit_of, founder, log_of, take_message
+from moot_testkit.towns.engine import START_MS, Desk
 from mootd.engine.exchange import carried
 from mootd.engine.exchange.carried import NOTHING, Carried, extend
 from mootd.engine.exchange.filling import BATCHES, Portion, portions, queue

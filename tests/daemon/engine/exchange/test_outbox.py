@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from moot_protocol.exchange.messages import Batches, decode_message
 from moot_protocol.limits import OUTBOX_BYTES, OUTBOX_FRAMES
 from moot_protocol.requests.issues import Create, InitProject, IssueFields
-from moot_testkit.carrying import Sender, commit_of, log_of, opener, sealer, take_message
-from moot_testkit.engine import START_MS, Desk
-from moot_testkit.feeds import FeedWriter, Town, note, seed, wire
-from moot_testkit.stores import opened
+from moot_testkit.bytes.feeds import FeedWriter, Town, note, seed, wire
+from moot_testkit.machines.stores import opened
+from moot_testkit.towns.carrying import Sender, commit_of, log_of, opener, sealer, take_message
+from moot_testkit.towns.engine import START_MS, Desk
 from mootd.config import OutboxConfig
 from mootd.engine.exchange import carried
 from mootd.engine.exchange.carried import NOTHING, Carried

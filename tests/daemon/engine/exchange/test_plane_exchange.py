@@ -16,12 +16,12 @@ from moot_protocol.errors import Code
 from moot_protocol.exchange.messages import ForkProof, Single, build_batches, build_fork, decode_message, fork_proof
 from moot_protocol.log.batch import Batch, Link, decode_batch
 from moot_protocol.trust.genesis import PlaneKind
-from moot_testkit.carrying import commit_of, create
-from moot_testkit.engine import START_MS, Desk
-from moot_testkit.feeds import FeedWriter, Town, note, stripped, wire
-from moot_testkit.forging import forged_batch, forged_skeleton, forged_values
+from moot_testkit.bytes.feeds import FeedWriter, Town, note, stripped, wire
+from moot_testkit.bytes.forging import forged_batch, forged_skeleton, forged_values
 from moot_testkit.refusals import refusal_code
-from moot_testkit.town import Member, make_town
+from moot_testkit.towns.carrying import commit_of, create
+from moot_testkit.towns.engine import START_MS, Desk
+from moot_testkit.towns.town import Member, make_town
 from mootd.engine.exchange.plane_exchange import EVENTS_AT_ONCE, EVENTS_BEFORE_OTHERS, Exchange, Outgoing, take_in
 from mootd.engine.exchange.receive import Outcome
 from mootd.engine.exchange.stored_log import StoredLog

@@ -21,14 +21,14 @@ from moot_protocol.trust.acceptance import Accepted, settle_author
 from moot_protocol.trust.branches import Feeds
 from moot_protocol.trust.charter import is_void
 from moot_protocol.trust.towns import Towns
-from moot_testkit.engine import START_MS, Desk, town_of
-from moot_testkit.erasing import absent_at, erasing, of, told, two_feeds
-from moot_testkit.erasing import check as check_erased
-from moot_testkit.feeds import FeedWriter, Town, dot_of, live_digest, note, stripped, wire
-from moot_testkit.held import HeldBatches
-from moot_testkit.settlement import Settlement, allows, settle
-from moot_testkit.town_worlds import town_worlds
-from moot_testkit.worlds import World, held_of, worlds
+from moot_testkit.bytes.feeds import FeedWriter, Town, dot_of, live_digest, note, stripped, wire
+from moot_testkit.laws.erasing import absent_at, erasing, of, told, two_feeds
+from moot_testkit.laws.erasing import check as check_erased
+from moot_testkit.naive.held import HeldBatches
+from moot_testkit.naive.settlement import Settlement, allows, settle
+from moot_testkit.towns.engine import START_MS, Desk, town_of
+from moot_testkit.towns.town_worlds import town_worlds
+from moot_testkit.towns.worlds import World, held_of, worlds
 from mootd.engine.exchange import receive as receiving
 from mootd.engine.exchange.receive import Outcome, has_due, keep_proof, receive, release_parked, unite
 from mootd.engine.membership.charter_writing import end_replica

@@ -9,15 +9,15 @@ from moot_protocol.errors import Code
 from moot_protocol.exchange.messages import Place, Single, build_batches, fork_proof
 from moot_protocol.limits import ASIDE_BATCHES_PER_AUTHOR, CLOCK_AHEAD_MS
 from moot_protocol.log.batch import ZEROS, Batch, decode_batch
-from moot_testkit import model
-from moot_testkit.carrying import log_of
-from moot_testkit.engine import START_MS, Desk
-from moot_testkit.erasing import erasing, of, told, two_feeds
-from moot_testkit.feeds import Town, note, stripped, wire
+from moot_testkit.bytes.feeds import Town, note, stripped, wire
+from moot_testkit.laws.erasing import erasing, of, told, two_feeds
+from moot_testkit.naive import model
+from moot_testkit.naive.synclog import MemoryLog
 from moot_testkit.refusals import refusal_code
-from moot_testkit.synclog import MemoryLog
-from moot_testkit.town import make_town
-from moot_testkit.worlds import World, held_of, worlds
+from moot_testkit.towns.carrying import log_of
+from moot_testkit.towns.engine import START_MS, Desk
+from moot_testkit.towns.town import make_town
+from moot_testkit.towns.worlds import World, held_of, worlds
 from mootd.engine.exchange.receive import Outcome
 from mootd.engine.exchange.stored_log import COUNTERS_AT_ONCE, StoredLog
 from mootd.engine.stored import layout

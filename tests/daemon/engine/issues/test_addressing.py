@@ -23,8 +23,8 @@ from moot_protocol.requests.issues import (
 )
 from moot_protocol.requests.transfer import Import, ImportEdits
 from moot_protocol.trust.genesis import PlaneKind
-from moot_testkit.engine import PROJECT, Desk
-from moot_testkit.planes import (
+from moot_testkit.towns.engine import PROJECT, Desk
+from moot_testkit.towns.planes import (
     TEAM,
     TEAM_PROJECT,
     clash,
@@ -37,7 +37,7 @@ from moot_testkit.planes import (
     waiting_plane,
 )
 from mootd.engine.issues.addressing import has_project, plane_of
-from mootd.service.writes import carry_out
+from mootd.service.writing.writes import carry_out
 
 LEDGER = "ledger"
 

@@ -23,8 +23,8 @@ from moot_protocol.requests.issues import (
 )
 from moot_protocol.requests.listing import Filter
 from moot_protocol.requests.transfer import Export
-from moot_testkit.engine import Desk, exchange, ids_of, town_of
-from moot_testkit.planes import TEAM, TEAM_PROJECT, create_on, two_planes
+from moot_testkit.towns.engine import Desk, exchange, ids_of, town_of
+from moot_testkit.towns.planes import TEAM, TEAM_PROJECT, create_on, two_planes
 from mootd.engine.checking.row_check import RowCheck
 from mootd.engine.issues.names import Names
 from mootd.engine.rebuild import Rebuild

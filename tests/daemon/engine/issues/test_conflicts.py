@@ -13,8 +13,8 @@ from moot_protocol.beads.pairs import LinePair
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.issues import AddComment, AddEdge, Conflicts, Delete, Edge, Resolve, Undelete, Update
 from moot_protocol.requests.transfer import ImportEdits
-from moot_testkit.engine import Desk, exchange, town_of
-from moot_testkit.naive_index import check
+from moot_testkit.laws.naive_index import check
+from moot_testkit.towns.engine import Desk, exchange, town_of
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
 

@@ -7,7 +7,7 @@ import pytest
 from moot_protocol.errors import Code
 from moot_protocol.requests.actions import Diff
 from moot_protocol.requests.issues import Close, Delete, Undelete
-from moot_testkit.engine import START_MS, Desk
+from moot_testkit.towns.engine import START_MS, Desk
 from mootd.engine.issues import differences
 
 STEP_MS = 1000

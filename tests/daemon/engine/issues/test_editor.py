@@ -5,7 +5,7 @@ import pytest
 from moot_protocol.log.event import Event
 from moot_protocol.merge.deletion import DELETED
 from moot_protocol.requests.issues import Delete
-from moot_testkit.engine import Desk
+from moot_testkit.towns.engine import Desk
 from mootd.engine.issues.editor import IssueEditor
 
 

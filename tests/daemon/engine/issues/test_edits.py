@@ -11,8 +11,8 @@ from moot_protocol.log.event import Draft, Event
 from moot_protocol.requests.actions import Erase
 from moot_protocol.requests.issues import Conflicts, Delete, Undelete
 from moot_protocol.requests.transfer import Export, ImportEdits
-from moot_testkit.engine import PROJECT, Desk, counts, exchange, town_of
-from moot_testkit.town import make_api
+from moot_testkit.towns.engine import PROJECT, Desk, counts, exchange, town_of
+from moot_testkit.towns.town import make_api
 from mootd.engine.issues.editor import append
 from mootd.engine.unit import Unit
 

@@ -31,18 +31,18 @@ from moot_protocol.requests.issues import (
 from moot_protocol.requests.listing import Filter
 from moot_protocol.times import format_ms
 from moot_protocol.trust.proof import verify_proof
-from moot_testkit import laws
-from moot_testkit.engine import START_MS, Desk, counts, exchange, imported, town_of
-from moot_testkit.federating import federation, meet
-from moot_testkit.town import PROJECT
+from moot_testkit.laws import replica as laws
+from moot_testkit.towns.engine import START_MS, Desk, counts, exchange, imported, town_of
+from moot_testkit.towns.federating import federation, meet
+from moot_testkit.towns.town import PROJECT
 from mootd.engine.issues.copies import MARK
 from mootd.engine.issues.editor import append
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.proving import Prover
-from mootd.service.reads import READS
+from mootd.service.reading.reads import READS
 from mootd.service.snapshot import Snapshot
-from mootd.service.writes import carry_out
+from mootd.service.writing.writes import carry_out
 from mootd.store.port import Table
 
 HEARD = "kumquat"

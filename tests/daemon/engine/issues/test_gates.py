@@ -8,7 +8,7 @@ from moot_protocol.errors import Code
 from moot_protocol.limits import WAITERS_OF_ISSUE
 from moot_protocol.requests.gates import Await, CreateGate, SetAwaited
 from moot_protocol.requests.issues import Close
-from moot_testkit.engine import PROJECT, Desk
+from moot_testkit.towns.engine import PROJECT, Desk
 
 
 @pytest.fixture

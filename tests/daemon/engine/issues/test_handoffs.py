@@ -5,7 +5,7 @@ import pytest
 from moot_protocol.errors import Code
 from moot_protocol.requests.claims import Handoffs, WriteHandoff
 from moot_protocol.requests.issues import AddComment
-from moot_testkit.engine import Desk, exchange, imported, town_of
+from moot_testkit.towns.engine import Desk, exchange, imported, town_of
 
 
 @pytest.fixture

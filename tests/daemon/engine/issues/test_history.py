@@ -7,8 +7,8 @@ from moot_protocol.ids import key_text
 from moot_protocol.requests.actions import Erase
 from moot_protocol.requests.issues import Close, Delete, History, RemoveEdge, Show
 from moot_protocol.requests.machine import Events
-from moot_testkit.engine import START_MS, Desk, exchange, town_of
-from moot_testkit.feeds import stripped
+from moot_testkit.bytes.feeds import stripped
+from moot_testkit.towns.engine import START_MS, Desk, exchange, town_of
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import CLAIM_TTL_LEAST_MS, CLAIM_TTL_MOST_MS, CLAIMS_WATCHED
 from moot_protocol.requests.claims import ClaimsTold, Heartbeat, Unclaim
 from moot_protocol.requests.issues import Close, Delete, Reopen, Update
-from moot_testkit.engine import Desk, exchange, town_of
+from moot_testkit.towns.engine import Desk, exchange, town_of
 from mootd.engine.issues.holding import attention, contest
 from mootd.engine.stored import layout
-from mootd.service.writes import carry_out
+from mootd.service.writing.writes import carry_out
 
 TTL_MS = 60_000
 

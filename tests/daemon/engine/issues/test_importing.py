@@ -16,7 +16,7 @@ from moot_protocol.requests.memories import SetSetting
 from moot_protocol.requests.transfer import Export
 from moot_protocol.time_units import DAY_MS
 from moot_protocol.times import format_ms
-from moot_testkit.engine import PROJECT, START_MS, Desk, counts, exchange
+from moot_testkit.towns.engine import PROJECT, START_MS, Desk, counts, exchange
 from mootd.engine.checking.row_check import RowCheck
 from mootd.engine.issues import importing
 from mootd.engine.issues.first_lines import FirstLines

@@ -4,7 +4,7 @@ import pytest
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.issues import AddEdge, Delete, Edge, RemoveEdge, Show
-from moot_testkit.engine import Desk, exchange, town_of
+from moot_testkit.towns.engine import Desk, exchange, town_of
 
 
 @pytest.fixture

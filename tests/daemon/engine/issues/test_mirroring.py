@@ -7,7 +7,7 @@ import pytest
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.issues import Delete
 from moot_protocol.requests.transfer import Export
-from moot_testkit.engine import PROJECT, Desk
+from moot_testkit.towns.engine import PROJECT, Desk
 from mootd.engine.issues.mirroring import issues_of, mirrored_lines, of_project, plane_number
 
 

@@ -10,10 +10,10 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.base import Request
 from moot_protocol.requests.issues import AddComment, Close, Create, Delete, Edge, IssueFields, Reopen, Undelete, Update
 from moot_protocol.requests.transfer import Export, Import
-from moot_testkit.engine import START_MS, Desk, exchange, in_conflict, town_of
+from moot_testkit.towns.engine import START_MS, Desk, exchange, in_conflict, town_of
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
-from mootd.service.writes import carry_out
+from mootd.service.writing.writes import carry_out
 
 NOW = "2023-11-14T22:13:20.000Z"
 """START_MS as documents show it."""

@@ -4,8 +4,8 @@ import pytest
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.issues import IssueFields, Update
-from moot_testkit.engine import Desk, exchange, town_of
-from mootd.service.writes import carry_out
+from moot_testkit.towns.engine import Desk, exchange, town_of
+from mootd.service.writing.writes import carry_out
 
 
 def test_of_many_claims_one_wins_and_the_others_are_told_who(desk: Desk) -> None:

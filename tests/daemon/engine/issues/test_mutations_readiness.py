@@ -4,7 +4,7 @@ import pytest
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.issues import Edge, Update
-from moot_testkit.engine import Desk
+from moot_testkit.towns.engine import Desk
 
 
 @pytest.fixture

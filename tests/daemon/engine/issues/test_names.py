@@ -4,10 +4,10 @@ import pytest
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.actions import Rename
-from moot_testkit.engine import Desk
-from moot_testkit.feeds import note
-from moot_testkit.planes import TEAM_PROJECT, create_on, make_twins, two_planes
-from moot_testkit.town import make_town
+from moot_testkit.bytes.feeds import note
+from moot_testkit.towns.engine import Desk
+from moot_testkit.towns.planes import TEAM_PROJECT, create_on, make_twins, two_planes
+from moot_testkit.towns.town import make_town
 from mootd.engine import rebuild
 from mootd.engine.issues.names import Names
 from mootd.store.port import ReadTransaction

@@ -24,12 +24,12 @@ from moot_protocol.requests.listing import Filter
 from moot_protocol.requests.machine import Events
 from moot_protocol.requests.transfer import Export
 from moot_protocol.trust.charter import Admission, admission_draft
-from moot_testkit.carrying import plane_of
-from moot_testkit.documents import SHARED, share, towns_sharing
-from moot_testkit.engine import Desk, town_of
-from moot_testkit.federating import federation, meet, write
-from moot_testkit.feeds import seed
-from moot_testkit.planes import create_on
+from moot_testkit.bytes.feeds import seed
+from moot_testkit.towns.carrying import plane_of
+from moot_testkit.towns.documents import SHARED, share, towns_sharing
+from moot_testkit.towns.engine import Desk, town_of
+from moot_testkit.towns.federating import federation, meet, write
+from moot_testkit.towns.planes import create_on
 from mootd.engine.issues import origins
 from mootd.engine.issues.origins import ORIGIN
 from mootd.engine.membership.charters import towns_of

@@ -5,8 +5,8 @@ import pytest
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issues.edge_types import BLOCKING, PARENT
 from moot_protocol.requests.issues import AddEdge, Close, Delete, Edge, Show
-from moot_testkit.engine import Desk, exchange, town_of
-from moot_testkit.feeds import Town, note, stripped
+from moot_testkit.bytes.feeds import Town, note, stripped
+from moot_testkit.towns.engine import Desk, exchange, town_of
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.requests.issues import Edge, Script
 from moot_protocol.requests.memories import Memories, Settings
 from moot_protocol.requests.scripts import STEPS
-from moot_testkit.engine import PROJECT, Desk
+from moot_testkit.towns.engine import PROJECT, Desk
 from mootd.engine.issues.script import run_script
-from mootd.service.writes import carry_out, is_atomic
+from mootd.service.writing.writes import carry_out, is_atomic
 
 
 def step(method: str, label: str = "", **params: Any) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from moot_protocol.requests.issues import AddComment, Create, InitProject, Issue
 from moot_protocol.requests.listing import Filter
 from moot_protocol.requests.shares import FollowShare, Share, Shares, Unshare
 from moot_protocol.trust.genesis import PlaneKind
-from moot_testkit.documents import SHARED, share, towns_sharing
-from moot_testkit.engine import PROJECT, Desk
-from moot_testkit.linked import begin, step
-from moot_testkit.planes import open_plane
+from moot_testkit.towns.documents import SHARED, share, towns_sharing
+from moot_testkit.towns.engine import PROJECT, Desk
+from moot_testkit.towns.linked import begin, step
+from moot_testkit.towns.planes import open_plane
 from mootd.engine.editor import Editor
 from mootd.engine.issues.copies import ACTOR
 from mootd.engine.issues.shares import shares_of

@@ -9,10 +9,10 @@ from moot_protocol.merge.kinds import Role
 from moot_protocol.requests.issues import AddComment, Delete, InitProject
 from moot_protocol.requests.listing import IssueDoc
 from moot_protocol.requests.shares import FollowShare, Share, Unshare
-from moot_testkit import documents
-from moot_testkit.documents import SHARED, share, towns_sharing
-from moot_testkit.engine import PROJECT, Desk, imported
-from moot_testkit.linked import HIDDEN, begin, copies, shares, step, two_towns
+from moot_testkit.towns import documents
+from moot_testkit.towns.documents import SHARED, share, towns_sharing
+from moot_testkit.towns.engine import PROJECT, Desk, imported
+from moot_testkit.towns.linked import HIDDEN, begin, copies, shares, step, two_towns
 from mootd.engine.editor import Editor
 from mootd.engine.issues import sharing
 from mootd.engine.issues.copies import ACTOR

@@ -7,12 +7,12 @@ import pytest
 from moot_protocol.issues.redaction import Rule
 from moot_protocol.merge.kinds import Role
 from moot_protocol.requests.shares import FollowShare, Unshare
-from moot_testkit import documents
-from moot_testkit.carrying import plane_of
-from moot_testkit.documents import share
-from moot_testkit.engine import Desk
-from moot_testkit.federating import federation, meet, town_key, write
-from moot_testkit.linked import begin, copies, shares, step, two_towns
+from moot_testkit.towns import documents
+from moot_testkit.towns.carrying import plane_of
+from moot_testkit.towns.documents import share
+from moot_testkit.towns.engine import Desk
+from moot_testkit.towns.federating import federation, meet, town_key, write
+from moot_testkit.towns.linked import begin, copies, shares, step, two_towns
 from mootd.engine.editor import Editor
 from mootd.engine.issues import sharing
 from mootd.engine.issues.shares import Shared, shares_of

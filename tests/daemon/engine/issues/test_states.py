@@ -7,7 +7,7 @@ import pytest
 from moot_protocol.errors import Code
 from moot_protocol.requests.actions import SetState
 from moot_protocol.requests.issues import Children
-from moot_testkit.engine import Desk, exchange, town_of
+from moot_testkit.towns.engine import Desk, exchange, town_of
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from moot_protocol.requests.issues import AddEdge, Cycles, Delete, Edge, Edges, EdgeTree
-from moot_testkit.engine import Desk
+from moot_testkit.towns.engine import Desk
 from mootd.engine.issues import trees
 
 

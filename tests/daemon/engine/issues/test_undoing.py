@@ -23,8 +23,8 @@ from moot_protocol.requests.issues import (
     Undelete,
 )
 from moot_protocol.requests.transfer import Export
-from moot_testkit.engine import Desk, exchange, imported, town_of
-from moot_testkit.planes import TEAM, TEAM_PROJECT, create_on, two_planes
+from moot_testkit.towns.engine import Desk, exchange, imported, town_of
+from moot_testkit.towns.planes import TEAM, TEAM_PROJECT, create_on, two_planes
 from mootd.engine.editor import Editor
 from mootd.engine.issues.holding import attention
 from mootd.engine.views.record import pairs_of

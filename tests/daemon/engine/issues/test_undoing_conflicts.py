@@ -6,7 +6,7 @@ import pytest
 
 from moot_protocol.requests.actions import Undo
 from moot_protocol.requests.issues import Conflicts, Delete, IssueFields, Resolve, Update
-from moot_testkit.engine import Desk, exchange, town_of
+from moot_testkit.towns.engine import Desk, exchange, town_of
 
 TOLD = {"title", "description", "owner", "assignee", "metadata"}
 DISAGREEING: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {

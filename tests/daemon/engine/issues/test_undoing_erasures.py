@@ -8,8 +8,8 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.actions import Erase, Undo
 from moot_protocol.requests.issues import History
 from moot_protocol.requests.memories import EraseMemory, Remember
-from moot_testkit.engine import Desk
-from moot_testkit.town import PROJECT
+from moot_testkit.towns.engine import Desk
+from moot_testkit.towns.town import PROJECT
 
 HEARD = "kumquat"
 

@@ -8,7 +8,7 @@ from moot_protocol.errors import Code
 from moot_protocol.requests.issues import Create, IssueFields, ListIssues
 from moot_protocol.requests.listing import Filter
 from moot_protocol.requests.memories import SetSetting
-from moot_testkit.engine import Desk, exchange, ids_of, town_of
+from moot_testkit.towns.engine import Desk, exchange, ids_of, town_of
 
 STATUSES = "qa:active,review:wip,parked:frozen,shipped:done,bare"
 

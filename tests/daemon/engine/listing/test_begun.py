@@ -9,8 +9,8 @@ from moot_protocol.requests.actions import Rename
 from moot_protocol.requests.issues import Close, Delete
 from moot_protocol.requests.listing import Filter
 from moot_protocol.requests.queries import Begun
-from moot_testkit.engine import Desk, ids_of
-from moot_testkit.stores import opened
+from moot_testkit.machines.stores import opened
+from moot_testkit.towns.engine import Desk, ids_of
 from mootd.engine.listing import begun
 from mootd.engine.views.record import decode_record
 

@@ -1,7 +1,7 @@
 """What a list sees of an issue is what its record says, however little of it was read."""
 
 from moot_protocol.issues.issue import closed_ns, created_ms, created_ns, facts, updated_ms, updated_ns
-from moot_testkit.engine import exchange, imported, town_of
+from moot_testkit.towns.engine import exchange, imported, town_of
 from mootd.engine.listing.candidates import Candidate
 from mootd.engine.views.record import live_of
 

@@ -7,7 +7,7 @@ import pytest
 from moot_protocol.requests.issues import Close, Delete
 from moot_protocol.requests.listing import Filter
 from moot_protocol.requests.queries import Duplicates, Lint, Stale
-from moot_testkit.engine import START_MS, Desk, ids_of
+from moot_testkit.towns.engine import START_MS, Desk, ids_of
 
 DAY_MS = 24 * 3600 * 1000
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from moot_protocol.errors import Code
 from moot_protocol.requests.issues import Close, Count, Delete, Labels, Stats
 from moot_protocol.requests.listing import Filter
-from moot_testkit.engine import Desk, imported
+from moot_testkit.towns.engine import Desk, imported
 from mootd.engine.listing import counting, lists
 from mootd.engine.listing.candidates import Candidate
 from mootd.engine.listing.counting import CountLists

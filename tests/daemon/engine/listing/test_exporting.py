@@ -8,8 +8,8 @@ import pytest
 from moot_protocol.requests.issues import Delete
 from moot_protocol.requests.listing import Filter
 from moot_protocol.requests.transfer import Export
-from moot_testkit.engine import Desk, imported
-from moot_testkit.planes import create_on, make_twins, two_planes
+from moot_testkit.towns.engine import Desk, imported
+from moot_testkit.towns.planes import create_on, make_twins, two_planes
 from mootd.engine.listing import exporting
 
 

@@ -8,7 +8,7 @@ import pytest
 from moot_protocol.errors import Code
 from moot_protocol.requests.issues import Blocked, Close, Count, ListIssues, Ready
 from moot_protocol.requests.listing import Filter
-from moot_testkit.engine import START_MS, Desk, ids_of
+from moot_testkit.towns.engine import START_MS, Desk, ids_of
 from mootd.engine.listing.filters import prefixes_below
 from mootd.engine.stored import layout
 

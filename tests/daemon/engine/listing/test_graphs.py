@@ -7,7 +7,7 @@ import pytest
 from moot_protocol.errors import Code
 from moot_protocol.requests.actions import EpicStatus, Graph
 from moot_protocol.requests.issues import Close, Delete
-from moot_testkit.engine import Desk, ids_of
+from moot_testkit.towns.engine import Desk, ids_of
 from mootd.engine.listing import graphs
 from mootd.engine.views.record import decode_record
 

@@ -25,8 +25,8 @@ from moot_protocol.requests.issues import (
 from moot_protocol.requests.listing import Filter, Page
 from moot_protocol.requests.memories import SetSetting
 from moot_protocol.requests.transfer import Export
-from moot_testkit.engine import START_MS, Desk, exchange, ids_of, imported, town_of
-from moot_testkit.planes import clash, create_on, make_twins, open_project, two_planes
+from moot_testkit.towns.engine import START_MS, Desk, exchange, ids_of, imported, town_of
+from moot_testkit.towns.planes import clash, create_on, make_twins, open_project, two_planes
 from mootd.engine import rebuild
 from mootd.engine.stored import layout
 

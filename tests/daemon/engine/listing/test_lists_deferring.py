@@ -6,7 +6,7 @@ from moot_protocol.requests.claims import ClaimReady
 from moot_protocol.requests.issues import Stats
 from moot_protocol.requests.listing import Filter
 from moot_protocol.times import format_ms
-from moot_testkit.engine import START_MS, Desk
+from moot_testkit.towns.engine import START_MS, Desk
 
 HOUR_MS = 3_600_000
 

@@ -12,12 +12,12 @@ from moot_protocol.requests.base import Request
 from moot_protocol.requests.issues import Blocked, Close, Count, Delete, ListIssues, Ready
 from moot_protocol.requests.listing import Filter
 from moot_protocol.requests.memories import SetSetting
-from moot_testkit.engine import START_MS, Desk, ids_of
-from moot_testkit.planes import create_on, two_planes
+from moot_testkit.towns.engine import START_MS, Desk, ids_of
+from moot_testkit.towns.planes import create_on, two_planes
 from mootd.engine import patience
 from mootd.engine.listing import lists
 from mootd.engine.listing.candidates import Candidate
-from mootd.service.reads import READS
+from mootd.service.reading.reads import READS
 from mootd.service.snapshot import Snapshot
 from mootd.store.port import Reader, Table
 

@@ -11,8 +11,8 @@ from moot_protocol.errors import Code
 from moot_protocol.issues.query import parse
 from moot_protocol.requests.issues import AddComment, Close, Delete
 from moot_protocol.requests.queries import Query
-from moot_testkit.engine import START_MS, Desk, ids_of
-from moot_testkit.planes import make_twins, two_planes
+from moot_testkit.towns.engine import START_MS, Desk, ids_of
+from moot_testkit.towns.planes import make_twins, two_planes
 from mootd.engine.listing.queries import choices, newer_than, wants_ephemeral
 from mootd.engine.views.record import decode_record
 

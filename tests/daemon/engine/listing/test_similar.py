@@ -13,7 +13,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.issues import Close
 from moot_protocol.requests.listing import Filter
 from moot_protocol.requests.queries import Similar
-from moot_testkit.engine import Desk
+from moot_testkit.towns.engine import Desk
 from mootd.engine.listing import similar
 from mootd.engine.listing.similar import Found, Vocabulary, similar_pairs
 

@@ -3,7 +3,7 @@
 import pytest
 
 from moot_protocol.requests.listing import Filter
-from moot_testkit.engine import Desk, imported
+from moot_testkit.towns.engine import Desk, imported
 from mootd.engine.listing.tallies import Tallies
 from mootd.engine.stored import layout
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from moot_testkit.engine import Desk, exchange, town_of
+from moot_testkit.towns.engine import Desk, exchange, town_of
 from mootd.engine.listing.texts import text_of
 
 

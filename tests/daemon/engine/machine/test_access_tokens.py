@@ -7,7 +7,7 @@ import pytest
 from moot_protocol.access.tokens import token_id
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import ACCESS_TOKEN_NOTE_CHARS, ACCESS_TOKEN_USE_MS
-from moot_testkit.town import START_MS, Member, make_town
+from moot_testkit.towns.town import START_MS, Member, make_town
 from mootd.engine.machine import access_tokens
 from mootd.engine.machine.access_tokens import (
     Flaw,

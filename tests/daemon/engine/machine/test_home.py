@@ -3,8 +3,8 @@
 import pytest
 
 from moot_protocol.errors import Code, MootError
-from moot_testkit.carrying import create, founder
-from moot_testkit.town import Member
+from moot_testkit.towns.carrying import create, founder
+from moot_testkit.towns.town import Member
 from mootd.engine.machine.home import OF_BACKUP, Found, is_copied, is_noted, is_of_backup, note_home
 from mootd.engine.stored import layout
 from mootd.ports import Home

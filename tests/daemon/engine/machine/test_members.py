@@ -3,10 +3,10 @@
 from moot_protocol.clock import COUNTER_BITS
 from moot_protocol.exchange.frontier import FORMAT, Form, FrontierBody
 from moot_protocol.merge.kinds import Role
-from moot_testkit.carrying import founder, plane_of
-from moot_testkit.federating import federation, machine, meet, town_key, towns
-from moot_testkit.feeds import seed
-from moot_testkit.town import START_MS, Member
+from moot_testkit.bytes.feeds import seed
+from moot_testkit.towns.carrying import founder, plane_of
+from moot_testkit.towns.federating import federation, machine, meet, town_key, towns
+from moot_testkit.towns.town import START_MS, Member
 from mootd.engine.machine.members import MONTH_MS, Seen, covered_since, last_seen_ms, note_in_step, note_seen, seen
 from mootd.engine.membership.removing import remove_town, retire
 from mootd.engine.stored.log import FeedRow

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from moot_protocol.errors import Code, MootError
 from moot_protocol.mirrors.lines import content_hash, joined, line_key
-from moot_testkit.engine import Desk
+from moot_testkit.towns.engine import Desk
 from mootd.engine.machine import mirror_keys, mirrors
 from mootd.engine.machine.mirrors import (
     MirrorRow,

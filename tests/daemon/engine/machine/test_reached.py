@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_testkit.carrying import founder
-from moot_testkit.town import Member
+from moot_testkit.towns.carrying import founder
+from moot_testkit.towns.town import Member
 from mootd.engine.machine.reached import note_reached, reached_ms
 from mootd.engine.machine.remotes import add_remote, remove_remote
 

@@ -7,9 +7,9 @@ import pytest
 
 from moot_protocol.errors import Code
 from moot_protocol.limits import REMOTE_NAME_CHARS
-from moot_testkit.carrying import founder
 from moot_testkit.refusals import refusal, refusal_code
-from moot_testkit.town import Member
+from moot_testkit.towns.carrying import founder
+from moot_testkit.towns.town import Member
 from mootd.engine.exchange import carried
 from mootd.engine.exchange.carried import Carried
 from mootd.engine.exchange.outbox import Outbox, OutFrame

@@ -5,7 +5,7 @@ import pytest
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.issues import InitProject
-from moot_testkit.town import Member, make_town
+from moot_testkit.towns.town import Member, make_town
 from mootd.engine.machine.workspaces import init_project, move_workspace, read_workspace, workspaces
 from mootd.engine.stored import layout
 from mootd.store.port import Table

@@ -5,8 +5,9 @@ from unittest.mock import patch
 from moot_protocol.errors import Code
 from moot_protocol.merge.kinds import Role
 from moot_protocol.trust.genesis import PlaneKind
-from moot_testkit.carrying import founder, joined, plane_of
-from moot_testkit.federating import (
+from moot_testkit.refusals import refusal
+from moot_testkit.towns.carrying import founder, joined, plane_of
+from moot_testkit.towns.federating import (
     bring,
     copy_of,
     federation,
@@ -20,8 +21,7 @@ from moot_testkit.federating import (
     towns,
     write,
 )
-from moot_testkit.refusals import refusal
-from moot_testkit.town import Member
+from moot_testkit.towns.town import Member
 from mootd.engine.membership.admittance import Lack, lack_on
 from mootd.engine.membership.charter_writing import adopt_plane
 from mootd.engine.membership.removing import remove_town, retire

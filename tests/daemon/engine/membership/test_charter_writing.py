@@ -9,8 +9,8 @@ from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.exchange.messages import fork_proof
 from moot_protocol.merge.kinds import CERTIFICATE, GENESIS, Role
 from moot_protocol.trust.genesis import PlaneKind
-from moot_testkit.feeds import FeedWriter, note, seed
-from moot_testkit.town import Member, join, make_town
+from moot_testkit.bytes.feeds import FeedWriter, note, seed
+from moot_testkit.towns.town import Member, join, make_town
 from mootd.engine.exchange.receive import Outcome, keep_proof
 from mootd.engine.membership.charter_writing import (
     FIRST_PLANES,

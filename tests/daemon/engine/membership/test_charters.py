@@ -8,11 +8,11 @@ from moot_protocol.sealing.frame import epoch_id
 from moot_protocol.trust.charter import Admission, End, admission_draft, epoch_drafts
 from moot_protocol.trust.charter_reading import Epochs
 from moot_protocol.trust.genesis import PlaneKind
-from moot_testkit.carrying import founder, invited, joined, newcomer, plane_of, send
-from moot_testkit.engine import Desk
-from moot_testkit.federating import federation, meet, town_key
-from moot_testkit.feeds import FeedWriter, Guest, Town, note, seed
-from moot_testkit.town import Member
+from moot_testkit.bytes.feeds import FeedWriter, Guest, Town, note, seed
+from moot_testkit.towns.carrying import founder, invited, joined, newcomer, plane_of, send
+from moot_testkit.towns.engine import Desk
+from moot_testkit.towns.federating import federation, meet, town_key
+from moot_testkit.towns.town import Member
 from mootd.engine.membership.charter_writing import adopt_plane, append_end
 from mootd.engine.membership.charters import (
     charter_events,

@@ -11,8 +11,10 @@ from moot_protocol.ids import key_text
 from moot_protocol.merge.kinds import Role
 from moot_protocol.trust.certificate import FORMAT, CertificateBody, build_certificate
 from moot_protocol.trust.charter import certificate_draft
-from moot_testkit.carrying import create, founder, joined, newcomer, plane_of, send
-from moot_testkit.federating import (
+from moot_testkit.bytes.feeds import FeedWriter, seed, signer
+from moot_testkit.refusals import refusal
+from moot_testkit.towns.carrying import create, founder, joined, newcomer, plane_of, send
+from moot_testkit.towns.federating import (
     DAYS_MS,
     bring,
     copy_of,
@@ -25,9 +27,7 @@ from moot_testkit.federating import (
     write,
     write_ahead,
 )
-from moot_testkit.feeds import FeedWriter, seed, signer
-from moot_testkit.refusals import refusal
-from moot_testkit.town import Member
+from moot_testkit.towns.town import Member
 from mootd.engine.exchange.receive import Outcome
 from mootd.engine.membership.dropping import History, check_losses, histories_dropped, loss_of, replicas_ended
 from mootd.engine.membership.inviting import close_invite

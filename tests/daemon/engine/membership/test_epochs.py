@@ -8,8 +8,8 @@ from moot_protocol.log.batch import ZEROS
 from moot_protocol.merge.kinds import Role
 from moot_protocol.sealing.frame import epoch_id
 from moot_protocol.trust.charter import invite_draft
-from moot_testkit.carrying import plane_of
-from moot_testkit.federating import (
+from moot_testkit.towns.carrying import plane_of
+from moot_testkit.towns.federating import (
     begin,
     epochs,
     federation,
@@ -20,7 +20,7 @@ from moot_testkit.federating import (
     town_key,
     town_ticket,
 )
-from moot_testkit.town import Member
+from moot_testkit.towns.town import Member
 from mootd.engine.exchange.receive import receive
 from mootd.engine.membership.charter_writing import end_replica
 from mootd.engine.membership.epochs import may_begin, present_of, recipients_of

@@ -9,8 +9,9 @@ import pytest
 from moot_protocol.errors import Code
 from moot_protocol.ids import key_text
 from moot_protocol.merge.kinds import Role
-from moot_testkit.carrying import log_of, plane_of, send
-from moot_testkit.federating import (
+from moot_testkit.refusals import refusal, refusal_code
+from moot_testkit.towns.carrying import log_of, plane_of, send
+from moot_testkit.towns.federating import (
     DAYS_MS,
     copy_of,
     federation,
@@ -25,8 +26,7 @@ from moot_testkit.federating import (
     write,
     write_ahead,
 )
-from moot_testkit.refusals import refusal, refusal_code
-from moot_testkit.town import Member
+from moot_testkit.towns.town import Member
 from mootd.engine.membership.forks import Fork, Settled, branch_meant, forks_of, settle_fork
 from mootd.engine.stored.aside import decode_aside
 from mootd.engine.stored.log_snapshot import LogSnapshot

@@ -7,8 +7,9 @@ from moot_protocol.ids import key_text
 from moot_protocol.merge.kinds import Role
 from moot_protocol.trust.charter import Admission, End, admission_draft
 from moot_protocol.trust.towns import TownReason
-from moot_testkit.carrying import joined, plane_of
-from moot_testkit.federating import (
+from moot_testkit.bytes.feeds import seed
+from moot_testkit.towns.carrying import joined, plane_of
+from moot_testkit.towns.federating import (
     copy_of,
     federation,
     feed,
@@ -21,8 +22,7 @@ from moot_testkit.federating import (
     towns,
     write,
 )
-from moot_testkit.feeds import seed
-from moot_testkit.town import Member
+from moot_testkit.towns.town import Member
 from mootd.engine.membership.charter_writing import append_end, begin_charter, write_end
 from mootd.engine.membership.former import OwnFeeds, OwnTown, former_replicas, is_over, line_of
 from mootd.engine.membership.removing import remove_town, retire

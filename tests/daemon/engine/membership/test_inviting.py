@@ -21,10 +21,10 @@ from moot_protocol.trust.ticket import (
     invite_hpke_private,
     invite_signer,
 )
-from moot_testkit.carrying import create, founder, invited, joined, newcomer, plane_of, send
-from moot_testkit.feeds import FeedWriter, seed, signer
+from moot_testkit.bytes.feeds import FeedWriter, seed, signer
 from moot_testkit.refusals import refusal_code
-from moot_testkit.town import START_MS, Member, make_town
+from moot_testkit.towns.carrying import create, founder, invited, joined, newcomer, plane_of, send
+from moot_testkit.towns.town import START_MS, Member, make_town
 from mootd.engine.membership.charter_writing import end_replica
 from mootd.engine.membership.charters import epochs_of, invites_of
 from mootd.engine.membership.epochs import begin_epoch

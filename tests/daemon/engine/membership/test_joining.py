@@ -9,7 +9,9 @@ from moot_protocol.exchange.messages import Batches, decode_message
 from moot_protocol.log.batch import batch_link
 from moot_protocol.merge.kinds import Role
 from moot_protocol.sealing.frame import epoch_id
-from moot_testkit.carrying import (
+from moot_testkit.bytes.feeds import seed
+from moot_testkit.refusals import refusal
+from moot_testkit.towns.carrying import (
     ROOM,
     create,
     founder,
@@ -21,10 +23,8 @@ from moot_testkit.carrying import (
     send,
     take_message,
 )
-from moot_testkit.federating import copy_of, federation, machine_ticket, meet, town_key, town_ticket
-from moot_testkit.feeds import seed
-from moot_testkit.refusals import refusal
-from moot_testkit.town import Member
+from moot_testkit.towns.federating import copy_of, federation, machine_ticket, meet, town_key, town_ticket
+from moot_testkit.towns.town import Member
 from mootd.engine.exchange.filling import portions
 from mootd.engine.membership.charter_writing import OPERATIONAL_ONLY, found_town
 from mootd.engine.membership.epochs import begin_epoch

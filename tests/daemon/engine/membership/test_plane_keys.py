@@ -10,8 +10,8 @@ from moot_protocol.sealing.epoch import WRAP_DOMAIN, EpochValue, build_epoch, ep
 from moot_protocol.sealing.frame import epoch_id
 from moot_protocol.sealing.hpke import HPKE
 from moot_protocol.sealing.topics import sender_of, topic_of
-from moot_testkit.feeds import seed
-from moot_testkit.town import Member
+from moot_testkit.bytes.feeds import seed
+from moot_testkit.towns.town import Member
 from mootd.engine.membership.plane_keys import PlaneKeys
 from mootd.engine.state import REPLICA_KEY
 

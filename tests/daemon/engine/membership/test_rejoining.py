@@ -8,8 +8,10 @@ from moot_protocol.errors import Code
 from moot_protocol.merge.kinds import Role
 from moot_protocol.trust.acceptance import Reason
 from moot_protocol.trust.ticket import Ticket
-from moot_testkit.carrying import founder, joined, newcomer, plane_of
-from moot_testkit.federating import (
+from moot_testkit.bytes.feeds import seed
+from moot_testkit.refusals import refusal
+from moot_testkit.towns.carrying import founder, joined, newcomer, plane_of
+from moot_testkit.towns.federating import (
     bring,
     copy_of,
     federation,
@@ -22,9 +24,7 @@ from moot_testkit.federating import (
     towns,
     write,
 )
-from moot_testkit.feeds import seed
-from moot_testkit.refusals import refusal
-from moot_testkit.town import Member
+from moot_testkit.towns.town import Member
 from mootd.engine.membership.inviting import close_invite
 from mootd.engine.membership.joining import Joined, join
 from mootd.engine.membership.plane_keys import PlaneKeys

@@ -3,8 +3,9 @@
 from moot_protocol.errors import Code
 from moot_protocol.ids import key_text
 from moot_protocol.merge.kinds import Role
-from moot_testkit.carrying import founder, joined, log_of, plane_of, send
-from moot_testkit.federating import (
+from moot_testkit.refusals import refusal, refusal_code
+from moot_testkit.towns.carrying import founder, joined, log_of, plane_of, send
+from moot_testkit.towns.federating import (
     DAYS_MS,
     bring,
     copy_of,
@@ -23,8 +24,7 @@ from moot_testkit.federating import (
     write,
     write_ahead,
 )
-from moot_testkit.refusals import refusal, refusal_code
-from moot_testkit.town import Member
+from moot_testkit.towns.town import Member
 from mootd.engine.exchange.receive import receive
 from mootd.engine.membership.forks import branch_meant, forks_of, settle_fork
 from mootd.engine.membership.plane_keys import PlaneKeys

@@ -3,8 +3,9 @@
 from moot_protocol.errors import Code
 from moot_protocol.merge.kinds import Role
 from moot_protocol.trust.acceptance import Reason
-from moot_testkit.carrying import create, founder, joined, log_of, newcomer, plane_of, send
-from moot_testkit.federating import (
+from moot_testkit.refusals import refusal, refusal_code
+from moot_testkit.towns.carrying import create, founder, joined, log_of, newcomer, plane_of, send
+from moot_testkit.towns.federating import (
     bring,
     copy_of,
     epochs,
@@ -20,8 +21,7 @@ from moot_testkit.federating import (
     towns,
     write,
 )
-from moot_testkit.refusals import refusal, refusal_code
-from moot_testkit.town import Member
+from moot_testkit.towns.town import Member
 from mootd.engine.machine.remotes import add_remote
 from mootd.engine.membership.plane_keys import PlaneKeys
 from mootd.engine.membership.removing import remove_town, retire

@@ -5,8 +5,8 @@ from typing import TypeVar
 
 from moot_protocol.merge.kinds import Role
 from moot_protocol.trust.charter_reading import Epoch
-from moot_testkit.carrying import founder, joined, plane_of
-from moot_testkit.federating import (
+from moot_testkit.towns.carrying import founder, joined, plane_of
+from moot_testkit.towns.federating import (
     begin,
     bring,
     epochs,
@@ -21,7 +21,7 @@ from moot_testkit.federating import (
     towns,
     write,
 )
-from moot_testkit.town import Member
+from moot_testkit.towns.town import Member
 from mootd.engine.membership.inviting import close_invite
 from mootd.engine.membership.plane_keys import PlaneKeys
 from mootd.engine.membership.tending import PAUSE_MS, guests, needs_epoch, tend

@@ -8,10 +8,10 @@ from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError
 from moot_protocol.ids import KEY_BEGINNING_CHARS, key_text
 from moot_protocol.merge.kinds import Role
-from moot_testkit.carrying import founder, joined, newcomer, plane_of
-from moot_testkit.federating import federation, machine, meet, town_key, town_ticket
-from moot_testkit.feeds import seed
-from moot_testkit.town import Member
+from moot_testkit.bytes.feeds import seed
+from moot_testkit.towns.carrying import founder, joined, newcomer, plane_of
+from moot_testkit.towns.federating import federation, machine, meet, town_key, town_ticket
+from moot_testkit.towns.town import Member
 from mootd.engine.membership import towns
 from mootd.engine.membership.charter_writing import OPERATIONAL_ONLY, found_town
 from mootd.engine.stored.log_snapshot import LogSnapshot

@@ -9,11 +9,11 @@ from moot_protocol.errors import Code
 from moot_protocol.log.batch import Batch
 from moot_protocol.log.event import Dot, Event
 from moot_protocol.merge.kinds import CERTIFICATE
-from moot_testkit import feeds
-from moot_testkit.carrying import founder, joined, newcomer, send
-from moot_testkit.federating import bring, copy_of, feed, machine, machine_ticket
+from moot_testkit.bytes import feeds
 from moot_testkit.refusals import refusal_code
-from moot_testkit.town import Member
+from moot_testkit.towns.carrying import founder, joined, newcomer, send
+from moot_testkit.towns.federating import bring, copy_of, feed, machine, machine_ticket
+from moot_testkit.towns.town import Member
 from mootd.engine.membership.charter_writing import end_replica
 from mootd.engine.membership.forks import forks_of, settle_fork
 from mootd.engine.membership.removing import retire

@@ -5,8 +5,8 @@ from msgspec.structs import replace
 from moot_protocol.documents.document import FORMULA, ROLE
 from moot_protocol.requests.issues import InitProject
 from moot_protocol.requests.memories import Forget, Remember
-from moot_testkit.documents import adopt, formula_text, new, role_text, share, towns_sharing
-from moot_testkit.engine import PROJECT, Desk
+from moot_testkit.towns.documents import adopt, formula_text, new, role_text, share, towns_sharing
+from moot_testkit.towns.engine import PROJECT, Desk
 from mootd.engine.recovery.own_word import OwnWord, own_word
 
 

@@ -14,9 +14,11 @@ from moot_protocol.requests.documents import NewDocument
 from moot_protocol.requests.memories import Remember
 from moot_protocol.trust.genesis import PlaneKind
 from moot_protocol.trust.towns import TownReason
-from moot_testkit.carrying import founder, joined, log_of, plane_of, send
-from moot_testkit.documents import role_text
-from moot_testkit.federating import (
+from moot_testkit.bytes.feeds import seed
+from moot_testkit.refusals import refusal
+from moot_testkit.towns.carrying import founder, joined, log_of, plane_of, send
+from moot_testkit.towns.documents import role_text
+from moot_testkit.towns.federating import (
     DAYS_MS,
     bring,
     copy_of,
@@ -33,9 +35,7 @@ from moot_testkit.federating import (
     write,
     write_ahead,
 )
-from moot_testkit.feeds import seed
-from moot_testkit.refusals import refusal
-from moot_testkit.town import PROJECT, Api, Member
+from moot_testkit.towns.town import PROJECT, Api, Member
 from mootd.engine.exchange.receive import receive
 from mootd.engine.membership.charter_writing import found_plane
 from mootd.engine.membership.inviting import invite_town

@@ -9,8 +9,9 @@ from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.merge.kinds import Role
 from moot_protocol.requests.issues import Create, IssueFields, ListIssues, Update
 from moot_protocol.requests.listing import Filter
-from moot_testkit.carrying import create, founder, joined, log_of, plane_of, send
-from moot_testkit.federating import (
+from moot_testkit.refusals import refusal, refusal_code
+from moot_testkit.towns.carrying import create, founder, joined, log_of, plane_of, send
+from moot_testkit.towns.federating import (
     bring,
     copy_of,
     federation,
@@ -23,8 +24,7 @@ from moot_testkit.federating import (
     town_ticket,
     write,
 )
-from moot_testkit.refusals import refusal, refusal_code
-from moot_testkit.town import PROJECT, Api, Member, make_town
+from moot_testkit.towns.town import PROJECT, Api, Member, make_town
 from mootd.engine.audit import Entry, note
 from mootd.engine.exchange.cut import cut
 from mootd.engine.machine.home import note_home
@@ -40,7 +40,7 @@ from mootd.engine.stored import layout
 from mootd.engine.stored.log_snapshot import LogSnapshot
 from mootd.engine.unit import Unit
 from mootd.ports import Home
-from mootd.service.writes import carry_out
+from mootd.service.writing.writes import carry_out
 from mootd.store.port import Table
 
 

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from moot_protocol.errors import MootError
 from moot_protocol.merge.deletion import DELETED, is_deletion, read_deletion
 from moot_protocol.requests.issues import AddComment, Create, Delete, IssueFields, Undelete, Update
-from moot_testkit.carrying import create, founder, joined, send
-from moot_testkit.federating import bring, copy_of, machine, machine_ticket, meet
-from moot_testkit.town import PROJECT, Member
+from moot_testkit.towns.carrying import create, founder, joined, send
+from moot_testkit.towns.federating import bring, copy_of, machine, machine_ticket, meet
+from moot_testkit.towns.town import PROJECT, Member
 from mootd.engine.membership.removing import retire
 from mootd.engine.recovery.lost import own_feeds
 from mootd.engine.recovery.salvaging import salvage
 from mootd.engine.recovery.superseded import FormerNames
 from mootd.engine.unit import Unit
-from mootd.service.writes import carry_out
+from mootd.service.writing.writes import carry_out
 
 ISSUE: Final = "demo-1"
 WRITES: Final[dict[str, Callable[[int], Any]]] = {

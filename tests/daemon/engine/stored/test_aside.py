@@ -6,7 +6,7 @@ from moot_protocol import limits
 from moot_protocol.clock import from_ms
 from moot_protocol.exchange.messages import fork_proof
 from moot_protocol.log.batch import Batch
-from moot_testkit.feeds import START_MS, Town, note
+from moot_testkit.bytes.feeds import START_MS, Town, note
 from mootd.engine.stored.aside import Aside, AsideReader
 from mootd.store.memory_store import MemoryStore
 

@@ -2,8 +2,8 @@
 
 from msgspec.structs import replace
 
-from moot_testkit.feeds import note
-from moot_testkit.town import Member, make_town
+from moot_testkit.bytes.feeds import note
+from moot_testkit.towns.town import Member, make_town
 from mootd.engine.stored.batch_check import Stand, batch_problems
 from mootd.engine.stored.log import LogReader, StoredBatch, StoredEvent
 

@@ -8,8 +8,8 @@ from moot_protocol.issues.erasure import Erased
 from moot_protocol.log.batch import Batch, decode_batch
 from moot_protocol.log.event import Event
 from moot_protocol.merge.kinds import Role
-from moot_testkit.engine import Desk
-from moot_testkit.feeds import Town, note, stripped, wire
+from moot_testkit.bytes.feeds import Town, note, stripped, wire
+from moot_testkit.towns.engine import Desk
 from mootd.engine.stored import layout
 from mootd.engine.stored.erased import as_kept, erased_in, is_named, lacks, without
 from mootd.store.port import Table

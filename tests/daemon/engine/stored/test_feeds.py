@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from moot_protocol.log.batch import ZEROS, Batch
 from moot_protocol.trust.branches import Feeds
-from moot_testkit.engine import Desk
-from moot_testkit.feeds import Town, note
-from moot_testkit.held import HeldBatches
-from moot_testkit.worlds import worlds
+from moot_testkit.bytes.feeds import Town, note
+from moot_testkit.naive.held import HeldBatches
+from moot_testkit.towns.engine import Desk
+from moot_testkit.towns.worlds import worlds
 from mootd.engine.stored.feeds import StoredFeeds
 from mootd.engine.unit import Unit
 

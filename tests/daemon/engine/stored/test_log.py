@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from moot_protocol.errors import Code, MootError
 from moot_protocol.log.batch import encode_batch
 from moot_protocol.merge.kinds import Role
-from moot_testkit.engine import Desk
-from moot_testkit.feeds import Town, note, stripped
+from moot_testkit.bytes.feeds import Town, note, stripped
+from moot_testkit.towns.engine import Desk
 from mootd.engine.stored import layout
 from mootd.engine.stored.log import (
     FeedRow,

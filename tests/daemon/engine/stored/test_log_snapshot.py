@@ -1,7 +1,7 @@
 """A snapshot of the log tells of feeds what was committed when it was taken, and nothing of what came later."""
 
-from moot_testkit.carrying import create
-from moot_testkit.town import make_town
+from moot_testkit.towns.carrying import create
+from moot_testkit.towns.town import make_town
 from mootd.engine.stored.log import FeedRow
 from mootd.engine.stored.log_snapshot import LogSnapshot
 

@@ -6,8 +6,8 @@ import pytest
 
 from moot_protocol.log.event import Dot, Draft, Write
 from moot_protocol.merge.register import MISSING
-from moot_testkit.engine import Desk
-from moot_testkit.feeds import FeedWriter, Town, dot_of, note, stripped
+from moot_testkit.bytes.feeds import FeedWriter, Town, dot_of, note, stripped
+from moot_testkit.towns.engine import Desk
 from mootd.engine.stored.log import StoredEvent
 from mootd.engine.views import entities as entities_module
 from mootd.engine.views.entities import Entities, value_in

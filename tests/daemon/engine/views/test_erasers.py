@@ -5,9 +5,9 @@ import pytest
 from moot_protocol.ids import key_text
 from moot_protocol.log.event import Draft, Write
 from moot_protocol.merge.kinds import Role
-from moot_testkit.engine import Desk
-from moot_testkit.erasing import SECRET, erasing, of, told, two_feeds
-from moot_testkit.feeds import FeedWriter, Town, note
+from moot_testkit.bytes.feeds import FeedWriter, Town, note
+from moot_testkit.laws.erasing import SECRET, erasing, of, told, two_feeds
+from moot_testkit.towns.engine import Desk
 from mootd.engine.stored.log import LogReader, StoredEvent
 from mootd.engine.views.entities import Entities
 from mootd.engine.views.erasers import Erasers

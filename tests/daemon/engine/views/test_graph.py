@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_testkit.naive import EXCLUDED_TYPES, Naive, NaiveEdge, NaiveIssue
+from moot_testkit.naive.readiness import EXCLUDED_TYPES, Naive, NaiveEdge, NaiveIssue
 from mootd.engine.stored import layout
 from mootd.engine.stored.layout import Views
 from mootd.engine.views import graph as graph_module

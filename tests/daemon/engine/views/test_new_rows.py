@@ -15,9 +15,9 @@ from moot_protocol.clock import from_ms
 from moot_protocol.log.batch import Batch, BatchBuilder
 from moot_protocol.log.event import Dot, Draft, PlainDraft, Write, build_event
 from moot_protocol.merge.kinds import ISSUE, KINDS, Role
-from moot_testkit.engine import Desk
-from moot_testkit.feeds import Town, dot_of, seed, stripped
-from moot_testkit.strategies import values
+from moot_testkit.bytes.feeds import Town, dot_of, seed, stripped
+from moot_testkit.bytes.strategies import values
+from moot_testkit.towns.engine import Desk
 from mootd.engine import unit as unit_module
 from mootd.engine.exchange.receive import receive
 from mootd.engine.stored import layout

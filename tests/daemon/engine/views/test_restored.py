@@ -8,8 +8,8 @@ from moot_protocol.clock import from_ms
 from moot_protocol.log.batch import ZEROS, Batch, BatchBuilder
 from moot_protocol.log.event import Draft, Event, Write
 from moot_protocol.merge.kinds import Role
-from moot_testkit.engine import Desk
-from moot_testkit.feeds import FeedWriter, Town, dot_of, note
+from moot_testkit.bytes.feeds import FeedWriter, Town, dot_of, note
+from moot_testkit.towns.engine import Desk
 from mootd.engine.stored.log import LogReader
 from mootd.engine.stored.log_snapshot import LogSnapshot
 from mootd.engine.views.restored import histories, salt_of, stand_ins

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from moot_protocol.clock import from_ms
 from moot_protocol.issues.issue import SHAPES
 from moot_protocol.merge.kinds import ISSUE, KINDS
-from moot_testkit.strategies import values
+from moot_testkit.bytes.strategies import values
 from mootd.engine.stored import layout
 from mootd.engine.views import rows, standing
 from mootd.engine.views.graph import ALL_CHILDREN, ANY_CHILD

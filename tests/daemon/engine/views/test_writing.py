@@ -31,9 +31,9 @@ from moot_protocol.requests.issues import (
     Update,
 )
 from moot_protocol.requests.transfer import Export, Import
-from moot_testkit.engine import Desk, exchange, town_of
-from moot_testkit.feeds import Town, dot_of, live_digest, note
-from moot_testkit.naive_index import check, placed
+from moot_testkit.bytes.feeds import Town, dot_of, live_digest, note
+from moot_testkit.laws.naive_index import check, placed
+from moot_testkit.towns.engine import Desk, exchange, town_of
 from mootd.engine.exchange.receive import Outcome, receive
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
@@ -42,7 +42,7 @@ from mootd.engine.stored import layout
 from mootd.engine.unit import Unit
 from mootd.engine.views.record import Merge, Record
 from mootd.engine.views.writing import _change_keys
-from mootd.service.writes import carry_out
+from mootd.service.writing.writes import carry_out
 from mootd.store.port import Table
 
 NAMES = ("mt-a", "mt-b", "mt-c", "mt-d")

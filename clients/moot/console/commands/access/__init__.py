@@ -1,0 +1,1 @@
+"""Who may do what on this machine, and what is recorded of it."""

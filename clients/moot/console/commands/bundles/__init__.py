@@ -1,0 +1,1 @@
+"""Bundles of work: epics, swarms, gates, merge slots, formulas and molecules."""

@@ -1,0 +1,1 @@
+"""Other machines and towns: remotes, planes, invites, shares, messages, forks, recovery, leases."""

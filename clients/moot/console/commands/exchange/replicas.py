@@ -1,0 +1,73 @@
+"""The machines of planes: replica list|retire."""
+
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from typing import Any, Final
+
+from moot.console import exits
+from moot.console.command import Command, Context, plane_argument
+from moot.console.context import answer, answer_list, note
+from moot.console.lines import issues as lines
+from moot.console.lines.confirm import confirmed
+from moot.console.lines.exchange import KEY_SHOWN
+from moot.console.lines.membership import replica_rows
+from moot_protocol.requests.membership import Replicas, RetireReplica
+
+NO_WAY_BACK: Final = "No command takes this back: the machine can join again (`moot invite`), under a new key"
+
+
+def _list(context: Context) -> int:
+    replicas = context.api.call(Replicas(plane=context.arguments.plane))
+    answer_list(
+        context,
+        replicas,
+        lambda style: replica_rows(style, replicas, context.now_ms),
+        "no replicas; `moot init` makes the first",
+    )
+    return exits.OK
+
+
+def _retire_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("replica", metavar="REPLICA", help="the beginning of its key; after -- if that begins with -")
+    parser.add_argument("--plane", default="", metavar="PLANE", help="on this plane alone; else on all of its town's")
+    parser.add_argument("--drop", action="store_true", help="although events go with it that are nowhere else")
+
+
+def _retire(context: Context) -> int:
+    given = context.arguments
+    done = context.api.call(
+        RetireReplica(actor=context.actor, replica=given.replica, plane=given.plane, drop=given.drop)
+    )
+    answer(context, done, _retired(context, done))
+    if any(not plane["epoch"] for plane in done["planes"]):
+        note(context, "An admin of the plane has to change its key; until one does, nothing new is sent")
+    note(context, "The machine keeps what it has, and what it wrote until now stays; nothing from now on counts")
+    note(context, NO_WAY_BACK)
+    return exits.OK
+
+
+def _retired(context: Context, done: dict[str, Any]) -> Iterator[str]:
+    for plane in done["planes"]:
+        name, where = lines.text_of(done, "replica")[:KEY_SHOWN], lines.text_of(plane, "plane")
+        epoch = f"; new epoch {lines.text_of(plane, 'epoch')}" if plane["epoch"] else ""
+        yield confirmed(context, f"Retired {name} on plane {where} at its event {plane['n']:,}{epoch}")
+
+
+COMMANDS: Final = (
+    Command(
+        "replica list",
+        "Machines of each plane: town, role, how far they count, when they were last heard of",
+        plane_argument,
+        _list,
+        alone=True,
+        examples=("moot replica list", "moot replica list --plane ledger"),
+    ),
+    Command(
+        "replica retire",
+        "End a machine of this town: it is sold, lost or stolen",
+        _retire_arguments,
+        _retire,
+        examples=("moot replica retire AakSBlMT",),
+        alone=True,
+    ),
+)

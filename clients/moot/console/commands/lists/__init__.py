@@ -1,0 +1,1 @@
+"""Many issues: listed, counted, drawn, searched, and what should be cleared away."""

@@ -1,0 +1,1 @@
+"""The log and Beads' files: events, imports, exports, mirrors, merges of files, proofs."""

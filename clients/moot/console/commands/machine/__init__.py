@@ -1,0 +1,1 @@
+"""This machine: setting up, the daemon, health, backups, spools, help for shells."""

@@ -1,0 +1,1 @@
+"""Issues, documents, remotes, members and problems as lines that several commands show."""

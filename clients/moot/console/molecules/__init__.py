@@ -1,0 +1,1 @@
+"""Molecules: poured from formulas, shown as they stand, and gone on with."""

@@ -1,0 +1,1 @@
+"""What is told beside an answer: lost claims, nudges, unknown names, what isn't here."""

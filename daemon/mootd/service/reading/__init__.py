@@ -1,0 +1,1 @@
+"""Requests that only read, each answered from a snapshot of the store."""

@@ -1,0 +1,1 @@
+"""Requests that change the log, each a job for the writer."""

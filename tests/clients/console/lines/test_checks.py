@@ -1,0 +1,27 @@
+"""Checks as lines: `doctor` and `remote test` show them alike."""
+
+import pytest
+
+from moot_testkit.clients.console import run_console
+
+CHECKS = [
+    {"check": "clock", "ok": True, "detail": "agrees", "hint": "not to be seen"},
+    {"check": "\x1b[2Jfoul", "ok": False, "detail": "\u202egone", "hint": "\x07ring"},
+]
+
+
+@pytest.mark.parametrize(
+    ("argv", "answers"),
+    [
+        ("doctor", {"doctor": CHECKS}),
+        ("remote test o", {"check_remote": {"name": "o", "ok": False, "checks": CHECKS}}),
+    ],
+)
+def test_what_failed_is_marked_with_its_hint_below_and_counted(argv: str, answers: dict[str, object]) -> None:
+    ran = run_console(argv, answers)
+    assert ran.out.splitlines() == [
+        "✓ clock: agrees",
+        "✗ ^[[2Jfoul: <U+202E>gone",
+        "  ^Gring",
+        "1 of 2 checks failed",
+    ]

@@ -1,0 +1,1 @@
+"""Feeds, forged batches, decoders' samples, and strategies for all of it."""

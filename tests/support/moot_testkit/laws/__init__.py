@@ -1,0 +1,1 @@
+"""The laws, checked against stores, merges and random worlds."""

@@ -1,0 +1,1 @@
+"""Real processes and servers: daemons, Git, brokers, networks, sandboxes."""

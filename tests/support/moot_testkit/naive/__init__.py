@@ -1,0 +1,1 @@
+"""The same things from their definitions: plain, slow, and obviously right."""

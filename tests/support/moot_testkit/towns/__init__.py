@@ -1,0 +1,1 @@
+"""Replicas, desks and towns in memory, and what happens on them."""
