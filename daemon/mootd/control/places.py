@@ -19,8 +19,9 @@ from mootd.control.ports import Settings
 class Placed(Protocol):
     """A connection, as far as its place goes."""
 
-    uid: int | None
-    """The client's user id, where the system can tell."""
+    @property
+    def uid(self) -> int | None:
+        """The client's user id, where the system can tell."""
 
     @property
     def is_closing(self) -> bool:

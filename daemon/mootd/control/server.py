@@ -95,7 +95,7 @@ class ControlServer:
             server.close()
             await self._settle(self._is_done)
             for connection in self.connections:
-                connection.dismiss()
+                connection.calls.dismiss()
             await self._settle(self._is_done)
         finally:
             self.closing = True
@@ -104,7 +104,7 @@ class ControlServer:
 
     def _is_done(self) -> bool:
         """Whether nothing is under way that a stop waits for."""
-        return not any(connection.holds_up for connection in self.connections)
+        return not any(connection.calls.holds_up for connection in self.connections)
 
     async def _disconnect(self) -> None:
         """Close all connections, and see them and their commands end."""

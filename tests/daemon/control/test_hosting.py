@@ -156,7 +156,7 @@ def test_a_command_waits_for_a_client_that_reads_slowly(daemon: Daemon) -> None:
     daemon.commands.command = command
     with raw_client(daemon) as client:
         client.run()
-        until(lambda: any(not connection._writable.is_set() for connection in daemon.server.connections))
+        until(lambda: any(not connection.calls.writable.is_set() for connection in daemon.server.connections))
         assert written[0] < pieces
         assert sum(len(data) for _, _, data in to_exit(client)) == pieces * 65536
     assert written[0] == pieces

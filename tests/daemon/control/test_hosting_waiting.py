@@ -151,7 +151,7 @@ def test_who_waits_for_news_is_told_of_a_stop_at_once_and_ends_in_its_own_way() 
     with serving(Settings(grace=PATIENCE)) as daemon, raw_client(daemon) as client:
         daemon.commands.command = for_news
         client.run(1)
-        until(lambda: any(each._works and not each.holds_up for each in daemon.server.connections))
+        until(lambda: any(each.calls and not each.calls.holds_up for each in daemon.server.connections))
         daemon.in_loop(daemon.server.stop)
         assert client.rest() == [[1, "out", b"unreachable: the daemon is stopping"], [1, "exit", 0]]
 
@@ -163,7 +163,7 @@ def test_news_that_are_asked_for_after_that_are_not_waited_for_either() -> None:
     with serving(Settings(grace=PATIENCE)) as daemon, raw_client(daemon) as client:
         daemon.commands.command = twice
         client.run(1)
-        until(lambda: any(each._works and not each.holds_up for each in daemon.server.connections))
+        until(lambda: any(each.calls and not each.calls.holds_up for each in daemon.server.connections))
         daemon.in_loop(daemon.server.stop)
         assert client.rest() == [[1, "out", b"unreachable: the daemon is stopping" * 2], [1, "exit", 0]]
 
@@ -209,7 +209,7 @@ def test_a_client_that_leaves_ends_the_wait_for_news_as_any_other() -> None:
         daemon.commands.command = command
         with raw_client(daemon) as client:
             client.run(1)
-            until(lambda: any(each._works and not each.holds_up for each in daemon.server.connections))
+            until(lambda: any(each.calls and not each.calls.holds_up for each in daemon.server.connections))
         until(lambda: bool(told))
         assert told[0].code is Code.CANCELLED
 
@@ -225,8 +225,8 @@ def test_news_that_come_are_handed_over_and_the_command_holds_up_a_stop_again(da
     daemon.commands.command = command
     with raw_client(daemon) as client:
         client.run(1)
-        until(lambda: any(each._works and not each.holds_up for each in daemon.server.connections))
+        until(lambda: any(each.calls and not each.calls.holds_up for each in daemon.server.connections))
         news.set_result(5)
-        until(lambda: all(each.holds_up for each in daemon.server.connections))
+        until(lambda: all(each.calls.holds_up for each in daemon.server.connections))
         go_on.set()
         assert client.receive() == [1, "exit", 5]
