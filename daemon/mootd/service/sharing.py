@@ -1,6 +1,7 @@
 """Requests about shares: beginning and ending them inside a unit, and telling how their copies stand."""
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from moot_protocol.checks import checked
@@ -14,6 +15,7 @@ from mootd.engine.issues.copies import Suggestion
 from mootd.engine.issues.origins import ORIGIN, Origins
 from mootd.engine.issues.reading import Issues
 from mootd.engine.issues.shares import Entries, Original, Shared, copies_of, own_part, shares_of
+from mootd.engine.machine.uncopied import uncopied
 from mootd.engine.membership.former import OwnFeeds, OwnTown
 from mootd.engine.planes import issue_planes, labels_of
 from mootd.engine.state import State
@@ -24,6 +26,9 @@ from mootd.engine.unit import Unit
 from mootd.engine.views.entities import Entities
 from mootd.engine.views.record import Record
 from mootd.service.snapshot import Snapshot
+
+_ISSUES_TOLD: Final = 3
+"""Issues of a share that a check names one by one."""
 
 
 class _Telling:
@@ -53,7 +58,8 @@ class _Telling:
 
     def document(self, shared: Shared) -> dict[str, Any]:
         """A share."""
-        copies = copies_of(self._entities, shared, self._is_own)
+        copies, is_here = copies_of(self._entities, shared, self._is_own), shared.follower == self._replica.id
+        kept = uncopied(self._entities.reader, shared.id) if is_here else {}
         return {
             "share": shared.id,
             "what": shared.what,
@@ -65,9 +71,10 @@ class _Telling:
             "fields": list(shared.rule.fields),
             "rule": shared.rule.text,
             "follower": key_text(shared.follower),
-            "is_here": shared.follower == self._replica.id,
+            "is_here": is_here,
             "ended": shared.ended,
             "copies": [self._copy(shared, source, copy) for source, copy in sorted(copies.items())],
+            "uncopied": [{"source": source, "why": why} for source, why in kept.items()],
         }
 
     def _record(self, plane: int, name: str, kind: str = ISSUE) -> Record | None:
@@ -144,7 +151,8 @@ def _shares(snapshot: Snapshot, request: Shares) -> list[dict[str, Any]]:
     told = [telling.document(shared) for shared in shares if not shared.ended]
     for each in told:
         each["copies"] = [copy for copy in each["copies"] if name in ("", copy["source"], copy["copy"])]
-    return [each for each in told if each["copies"] or not name]
+        each["uncopied"] = [kept for kept in each["uncopied"] if name in ("", kept["source"])]
+    return [each for each in told if each["copies"] or each["uncopied"] or not name]
 
 
 def _own_shares(snapshot: Snapshot) -> Iterator[Shared]:
@@ -166,11 +174,26 @@ def share_alarms(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
             }
 
 
+def _uncopied(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    """Shares that this machine follows with issues that can't be copied as they stand."""
+    for shared in _own_shares(snapshot):
+        kept = {} if shared.ended or shared.follower != snapshot.replica.id else uncopied(snapshot.reader, shared.id)
+        some = [f"{issue} ({why})" for issue, why in islice(kept.items(), _ISSUES_TOLD)]
+        more = [f"{len(kept) - len(some)} more"] if len(kept) > len(some) else []
+        if kept:
+            yield {
+                "message": f"share {shared.id} can't copy {', '.join([*some, *more])}; copies made before stay as "
+                "they were",
+                "hint": "shorten what is too long, or keep these issues out of the share; `moot share list` tells of "
+                "all, and `moot unshare` withdraws copies",
+            }
+
+
 def share_checks(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
-    """The same for `moot doctor`; nothing where nothing was ever shared."""
+    """The same for `moot doctor`, and what can't be copied; nothing where nothing was ever shared."""
     if not any(_own_shares(snapshot)):
         return
-    told = list(share_alarms(snapshot))
+    told = [*share_alarms(snapshot), *_uncopied(snapshot)]
     words, hints = ("; ".join(each[part] for each in told) for part in ("message", "hint"))
     yield checked("every share's copies are kept in step", not told, words, hints)
 

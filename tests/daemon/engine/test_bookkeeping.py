@@ -13,6 +13,7 @@ from mootd.engine.issues.sharing import note_followed
 from mootd.engine.machine.access_tokens import note_use
 from mootd.engine.machine.home import note_home
 from mootd.engine.machine.mirrors import MirrorRow, put_mirror
+from mootd.engine.machine.uncopied import note_uncopied
 from mootd.engine.stored import layout
 from mootd.engine.unit import Unit
 from mootd.ports import Home
@@ -28,6 +29,7 @@ def keep_the_answer(unit: Unit) -> None:
 
 NOTES: dict[str, Callable[[Unit], object]] = {
     "how far shares were followed": lambda unit: note_followed(unit, 7),
+    "what can't be copied": lambda unit: note_uncopied(unit.transaction, "share", "mt-1", "too long"),
     "what stands in a mirrored file": lambda unit: put_mirror(
         unit, MirrorRow(folder="/w", file="f", workspace="w1", project="mt", plane=PLANE, arrival=3)
     ),

@@ -11,7 +11,7 @@ from moot_protocol.requests.listing import Filter
 from moot_protocol.requests.shares import Share, Shares, Unshare
 from moot_protocol.trust.genesis import PlaneKind
 from moot_testkit.towns.documents import SHARED, share, towns_sharing
-from moot_testkit.towns.engine import PROJECT, Desk
+from moot_testkit.towns.engine import PROJECT, Desk, imported
 from mootd.engine.editor import Editor
 from mootd.engine.exchange.receive import receive
 from mootd.engine.issues.copies import ACTOR
@@ -216,6 +216,21 @@ def test_what_this_machine_itself_notes_and_withdraws_is_not_looked_at_again(des
     rounds(follower)
     rounds(follower)
     assert (desk.ask(Shares())[0]["copies"], jobs.count) == ([], before + 2)
+
+
+def test_beside_an_issue_that_can_t_be_copied_others_are_followed_once_and_withdrawn(desk: Desk) -> None:
+    desk.update("mt-one", add_labels=("api",))
+    desk.do(Share(actor="alice", label="api", to=SHARED))
+    jobs, follower = caught_up(desk)
+    imported(desk, {"id": "mt-" + "x" * 180, "title": "Long", "labels": ["api"]})
+    desk.update("mt-one", remove_labels=("api",))
+    before = jobs.count
+    rounds(follower)
+    rounds(follower)
+    (told,) = desk.ask(Shares())
+    assert (told["copies"], len(told["uncopied"]), jobs.count) == ([], 1, before + 1)
+    rounds(Following(desk.replica, jobs.submit))
+    assert jobs.count == before + 1
 
 
 def test_its_thread_works_when_woken_and_ends_when_told(desk: Desk) -> None:

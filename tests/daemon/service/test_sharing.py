@@ -1,5 +1,7 @@
 """What is told of shares."""
 
+import json
+
 from moot_protocol.errors import Code
 from moot_protocol.ids import key_text
 from moot_protocol.requests.exchange import CreatePlane
@@ -7,6 +9,7 @@ from moot_protocol.requests.issues import Create, InitProject, IssueFields, Show
 from moot_protocol.requests.machine import Doctor, Status
 from moot_protocol.requests.membership import RetireReplica, RotateTownKey
 from moot_protocol.requests.shares import FollowShare, Share, Shares, Unshare
+from moot_protocol.requests.transfer import Import
 from moot_testkit.refusals import refusal
 from moot_testkit.towns.carrying import joined
 from moot_testkit.towns.documents import SHARED, towns_sharing
@@ -26,7 +29,7 @@ def test_a_share_is_told_with_what_goes_where_and_who_follows() -> None:
     assert made | {"copies": [], "share": ""} == {
         "share": "", "what": "label", "value": "api", "project": PROJECT, "from": "ledger", "to": SHARED,
         "prefix": "shared", "fields": ["title"], "rule": "title", "follower": key_text(ada.replica.id),
-        "is_here": True, "ended": False, "copies": [],
+        "is_here": True, "ended": False, "copies": [], "uncopied": [],
     }  # fmt: skip
     assert [copy["source"] for copy in made["copies"]] == ["mt-one", "mt-two"]
     assert ada.ask(Shares()) == [made]
@@ -99,6 +102,49 @@ def test_a_share_that_nobody_can_follow_any_more_is_told_with_what_to_type() -> 
     assert told(api) == ([], [True])
     api.call(RotateTownKey(actor="ada"))
     assert told(api) == ([], [True])  # it takes over by itself
+
+
+def test_doctor_names_some_of_what_can_t_be_copied_and_the_list_all() -> None:
+    world = World()
+    long = [f"{PROJECT}-{'x' * 170}{number:09}" for number in range(5)]
+    lines = [{"id": name, "title": "Long", "labels": ["web"]} for name in long]
+    world.api.call(Import(actor="ada", project=PROJECT, lines=tuple(json.dumps(line).encode() for line in lines)))
+    tried = world.api.call(Share(actor="ada", label="web", to=SHARED, dry_run=True))
+    assert [each["source"] for each in tried["uncopied"]] == long
+    assert told(world.api) == ([], [True])
+    made = world.api.call(Share(actor="ada", label="web", to=SHARED))
+    assert [each["source"] for each in made["uncopied"]] == long
+    (listed,) = world.api.call(Shares(id=long[1]))
+    assert (listed["share"], [each["source"] for each in listed["uncopied"]]) == (made["share"], [long[1]])
+    (check,) = [each for each in world.api.call(Doctor()) if "share's copies" in each["check"]]
+    assert not check["ok"]
+    assert all(name in check["detail"] for name in long[:3])
+    assert long[3] not in check["detail"]
+    assert "its id has" in check["detail"]
+    assert "2 more" in check["detail"]
+    assert "moot share list" in check["hint"]
+
+
+def test_what_can_t_be_copied_is_told_by_whoever_follows_and_as_long_as_it_is_shared() -> None:
+    world = World()
+    name = f"{PROJECT}-{'x' * 180}"
+    line = {"id": name, "title": "Long", "labels": ["web"]}
+    world.api.call(Import(actor="ada", project=PROJECT, lines=(json.dumps(line).encode(),)))
+    made = world.api.call(Share(actor="ada", label="web", to=SHARED))
+    world.meet()
+
+    def checks() -> list[tuple[list[bool], bool]]:
+        """For either machine, whether doctor's check is well, and whether the list names the issue."""
+        apis = (world.api, world.there)
+        return [(told(api)[1], any(each["uncopied"] for each in api.call(Shares()))) for api in apis]
+
+    assert checks() == [([False], True), ([True], False)]
+    world.there.call(FollowShare(actor="bob", share=made["share"]))
+    world.meet()
+    assert checks() == [([True], False), ([False], True)]
+    world.api.call(Unshare(actor="ada", label="web"))
+    world.meet()
+    assert checks() == [([True], False), ([True], False)]
 
 
 def test_where_nothing_is_shared_doctor_says_nothing_of_it() -> None:

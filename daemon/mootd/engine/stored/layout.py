@@ -66,7 +66,6 @@ COPIED: Final = b"copied"
 DISOWNED: Final = b"disowned"
 SHARED_KEYS: Final = b"shared-keys"
 _SALVAGED: Final = b"salvaged/"
-_TOWN_NAMES: Final = b"town-name/"
 SPOOLS: Final = b"spool/"
 SPOOLED: Final = b"spooled/"
 SPOOLED_UNTIL: Final = b"spooled-until"
@@ -75,6 +74,7 @@ LEASES_HELD: Final = b"lease-held/"
 SCRUB: Final = b"scrub"
 DAMAGE: Final = b"damage"
 FOLLOWED: Final = b"followed"
+UNCOPIED: Final = b"uncopied/"
 TOLD: Final = b"told/"
 _ISOLATED: Final = b"isolated/"
 TOKENS: Final = b"access-token/"
@@ -244,7 +244,7 @@ def key_number_key(name: str) -> bytes:
 
 def town_name_key(town: bytes) -> bytes:
     """META key of what a town is called on this machine."""
-    return _TOWN_NAMES + town
+    return b"town-name/" + town
 
 
 # -- META: what this machine was told ------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ from moot_testkit.towns.linked import begin, step
 from moot_testkit.towns.planes import open_plane
 from mootd.engine.editor import Editor
 from mootd.engine.issues.copies import ACTOR
+from mootd.engine.issues.follower import Follower
 from mootd.engine.issues.shares import shares_of
-from mootd.engine.issues.sharing import Follower
 from mootd.engine.membership.rotating import rotate_town
 
 

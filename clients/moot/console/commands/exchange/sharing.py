@@ -39,6 +39,16 @@ def _copies(count: int) -> str:
     return "1 copy" if count == 1 else f"{count:,} copies"
 
 
+def _left(count: int) -> list[str]:
+    return [f"{count:,} can't be copied"] if count else []
+
+
+def _uncopied(share: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each issue that can't be copied."""
+    for each in share.get("uncopied", ()):
+        yield f"  {lines.text_of(each, 'source')} can't be copied: {lines.text_of(each, 'why')}"
+
+
 # -- share -------------------------------------------------------------------------------------------------------
 def _share_arguments(parser: ArgumentParser) -> None:
     _meant(parser, to="the plane that the copies go to")
@@ -79,6 +89,7 @@ def _begun(context: Context, made: Mapping[str, Any]) -> Iterator[str]:
         context, f"{words} {what_of(made)} on plane {lines.text_of(made, 'to')}: {count}, as {made['share']}"
     )
     yield f"  What goes: {neutralise(', '.join(made['fields']))}; everything else stays here"
+    yield from _uncopied(made)
     for copy in made["copies"][:1] if made["what"] == "issue" else ():
         yield f"  The copy is {lines.text_of(copy, 'copy')}; it follows what is changed here, and nothing comes back"
 
@@ -112,10 +123,11 @@ def _list(context: Context) -> int:
 
 
 def share_lines(style: Style, shares: Sequence[Mapping[str, Any]]) -> list[str]:
-    """For each share a line, and below it the copies that differ, with what other towns suggest."""
+    """For each share a line; below it what can't be copied, and copies that differ with what other towns suggest."""
     told: list[str] = []
     for share, head in zip(shares, table(style, [_head(share) for share in shares]), strict=True):
         told.append(head)
+        told += _uncopied(share)
         for copy in share["copies"]:
             if share["what"] == "issue" or copy["state"] == "differs":
                 state = _STATES.get(str(copy["state"]), neutralise(str(copy["state"])))
@@ -130,7 +142,7 @@ def _head(share: Mapping[str, Any]) -> list[str]:
         lines.text_of(share, "share"),
         what_of(share),
         f"on {lines.text_of(share, 'to')}",
-        _copies(len(share["copies"])),
+        ", ".join([_copies(len(share["copies"])), *_left(len(share.get("uncopied", ())))]),
         follower,
         lines.text_of(share, "rule"),
     ]
@@ -154,7 +166,8 @@ def _follow_arguments(parser: ArgumentParser) -> None:
 
 def _follow(context: Context) -> int:
     taken = context.api.call(FollowShare(actor=context.actor, share=context.arguments.share))
-    answer(context, taken, [confirmed(context, f"This machine follows {what_of(taken)} from now on")])
+    follows = confirmed(context, f"This machine follows {what_of(taken)} from now on")
+    answer(context, taken, [follows, *_uncopied(taken)])
     return exits.OK
 
 

@@ -9,7 +9,7 @@ COPY = {"source": "bd-1", "copy": "shared-2", "state": "in_step", "suggestions":
 MADE: dict[str, Any] = {
     "share": "abc", "what": "issue", "value": "bd-1", "project": "", "from": "ledger", "to": "common",
     "prefix": "shared", "fields": ["title", "status"], "rule": "title,status", "follower": "k" * 43, "is_here": True,
-    "ended": False, "copies": [COPY],
+    "ended": False, "copies": [COPY], "uncopied": [],
 }  # fmt: skip
 
 
@@ -65,3 +65,14 @@ def test_another_machine_takes_over() -> None:
     ran = run_console("share follow abc --actor ann", {"follow_share": MADE | {"what": "project", "value": "bd"}})
     assert ran.request == FollowShare(actor="ann", share="abc")
     assert "This machine follows project bd from now on" in ran.out
+
+
+def test_what_can_t_be_copied_is_counted_and_named_with_why() -> None:
+    kept = [{"source": "bd-\x07long", "why": "its id has 185 bytes"}, {"source": "bd-2", "why": "too much"}]
+    made = MADE | {"what": "label", "value": "api", "uncopied": kept}
+    named = ["  bd-^Glong can't be copied: its id has 185 bytes", "  bd-2 can't be copied: too much"]
+    listed = run_console("share list", {"shares": [made]}).out.splitlines()
+    assert listed[0].startswith("abc label api on common 1 copy, 2 can't be copied followed here")
+    assert listed[1:] == named
+    for command, method in (("share --label api --to common", "share"), ("share follow abc", "follow_share")):
+        assert run_console(command, {method: made}).out.splitlines()[-2:] == named
