@@ -155,3 +155,24 @@ def test_a_mass_change_warns_and_a_link_in_place_of_the_file_is_refused(project:
     project.town.ok("update", name(3), "--title", "Not through a link")
     assert project.town.run("mirror", "sync").returncode != 0
     assert elsewhere.read_bytes() == held
+
+
+def test_a_file_changes_and_deletes_no_other_projects_issues_and_keeps_their_lines(project: Project) -> None:
+    town, folder = project.town, project.town.home / "beside"
+    folder.mkdir()
+    assert town.run("init", "--prefix", "beside", folder=folder).returncode == 0
+    made = town.run("create", "Theirs", "--id", "beside-v", folder=folder)
+    assert made.returncode == 0, made.stderr
+    shown, before = town.run("show", "beside-v", "--json", folder=folder).stdout, project.events
+    for said in (
+        line(9, "Through the file", id="beside-v", status="closed", updated_at="2099-01-01T00:00:00Z"),
+        line(9, id="beside-v", status="tombstone", deleted_at="2099-01-02T00:00:00Z"),
+    ):
+        held = content(*CHANGED, said)
+        project.path.write_bytes(held)
+        project.until(lambda: project.state()["left_alone"] == 1)
+        town.ok("mirror", "sync", "--full", "--delete-missing")
+        assert "of an issue that another project has, and brought nothing: beside-v" in town.ok("mirror", "status")
+        assert (project.path.read_bytes(), project.events) == (held, before)
+    assert town.run("show", "beside-v", "--json", folder=folder).stdout == shown
+    assert sum("mirror.left_alone" in entry for entry in town.log()) == 2

@@ -58,6 +58,16 @@ def test_a_moved_project_is_found_where_it_is_and_its_mirror_goes_on_when_asked_
     assert b"From here" in (new / FILE).read_bytes()
 
 
+def test_right_after_a_move_a_mirror_is_said_to_be_gone_and_not_to_be_in_step(town: Machine) -> None:
+    old, new = town.folder / "first", town.folder / "moved"
+    old.rename(new)
+    ran = town.run("mirror", "status", folder=new)
+    assert f"its mirror {old}/{FILE} is not followed here" in ran.stderr
+    assert ran.stdout.startswith(f"{old}/{FILE} (project demo): not followed, the file is gone; ")
+    assert "in step" not in ran.stdout
+    assert '"state":"problem"' in town.run("mirror", "status", "--json", folder=new).stdout.replace(" ", "")
+
+
 def test_a_copy_is_told_as_itself_and_the_mirror_stays_with_the_first(town: Machine) -> None:
     first, copy = town.folder / "first", town.folder / "copy"
     shutil.copytree(first, copy)

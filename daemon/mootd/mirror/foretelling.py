@@ -14,7 +14,6 @@ from moot_protocol.mirrors.lines import (
     id_of,
     joined,
     line_key,
-    problem_of,
     split,
 )
 from moot_protocol.mirrors.writing import rewritten
@@ -23,7 +22,7 @@ from mootd.engine.commit import Committer
 from mootd.engine.issues.mirroring import issues_of, mirrored_lines
 from mootd.engine.machine.mirrors import MirrorRow, due_since, lines_of, nearest, seen_keys, version_of
 from mootd.engine.replica import Replica
-from mootd.mirror.intake import Tally, missing_pairs, take_pairs
+from mootd.mirror.intake import Tally, missing_pairs, problem_of_change, sort_out, take_pairs
 from mootd.store.port import Reader
 
 
@@ -65,17 +64,17 @@ class Foretelling:
         row = self._row
         with self._replica.read() as reader:
             before = lines_of(reader, row.scope, self._base_of(reader, accepted=accepted))
-            self._problem = problem_of(self._lines, set(before)) or ""
+            self._problem = problem_of_change(self._lines, set(before)) or ""
             if self._problem:
                 return
             found = differences(before, self._lines)
             changed = [line_key(pair.line) for pair in found.pairs if pair.number]
             self._doubt = None if accepted else doubt_of(found, seen_keys(reader, row.scope, changed))
+            older, pairs = sort_out(issues_of(self._replica, reader, row.plane), row.project, found)
         if self._doubt is not None:
             return
-        self._has_older = not accepted and bool(found.older)
-        pairs = found.newer if self._has_older else found.pairs
-        self._tally = take_pairs(self._commit, row, pairs, delete_missing=accepted)
+        self._has_older = not accepted and bool(older)
+        self._tally = take_pairs(self._commit, row, found.pairs if accepted else pairs, delete_missing=accepted)
         if delete_missing:
             gone = {id_of(pair.base) or "" for pair in found.gone}
             names = {*row.missing, *gone} - {"", *map(id_of, self._lines)}

@@ -1,5 +1,8 @@
 """What a file says, written into the log: the differences between two states of it, or the whole of one met first.
 
+Invariant: no issue is written but the project's own and new ones. Whoever may write into a folder is asked nothing
+about other projects of the plane.
+
 Large changes go in several transactions, and the version that they lead to is noted after the last. If something comes
 between, the same differences are found again, and what of them is here already writes nothing. Others write between
 the transactions: what they wrote is told apart from what the lines brought, since the file lacks it.
@@ -20,6 +23,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import ACTOR_BYTES, CLOCK_AHEAD_MS
 from moot_protocol.merge.kinds import Role
 from moot_protocol.mirrors.lines import (
+    Differences,
     actor_of,
     content_hash,
     differences,
@@ -28,12 +32,14 @@ from moot_protocol.mirrors.lines import (
     line_key,
     problem_of,
     split,
+    strangeness,
 )
 from moot_protocol.requests.transfer import ImportEdits
 from mootd.engine.commit import Committer
 from mootd.engine.issues.edits import import_edits
-from mootd.engine.issues.mirroring import issues_of, plane_number, projects_of
+from mootd.engine.issues.mirroring import issues_of, others_of, plane_number
 from mootd.engine.issues.mutations import IssueWriter
+from mootd.engine.issues.reading import Issues
 from mootd.engine.machine.mirrors import MirrorRow, add_version, lines_of, mirrors, nearest, put_mirror, version_of
 from mootd.engine.replica import Replica
 from mootd.engine.stored import layout
@@ -45,6 +51,8 @@ PAIRS_AT_ONCE: Final = 500
 NEVER_CUT: Final = -1
 """As a row's `cuts`: the whole file is to be compared with the log."""
 NOT_ADOPTED: Final = "name a file of issues (`moot export -o FILE` writes one), or put this one in order first"
+NAMED: Final = 5
+"""How many issues that were left alone are named."""
 _COUNTS: Final = ("created", "updated", "deleted", "unchanged", "skipped")
 
 
@@ -60,6 +68,8 @@ class Tally:
         """The first event since then that isn't one of the lines': somebody else's, or none yet."""
         self.counts: Counter[str] = Counter()
         self.problems: list[dict[str, Any]] = []
+        self.left_alone: list[str] = []
+        """Issues of other projects whose lines brought nothing, in the order of the lines."""
         self.other_projects: dict[str, int] = {}
         """Other project → how many of a new mirror's issues it has, and keeps."""
 
@@ -67,6 +77,15 @@ class Tally:
         """Count what one import came to."""
         self.counts.update({name: answered.get(name, 0) for name in _COUNTS})
         self.problems += answered["problems"]
+
+    def noted(self) -> dict[str, Any]:
+        """As a mirror's row has it."""
+        told = (problem for problem in self.problems if not problem.get("base") and not problem.get("kept"))
+        return {
+            "left_out": sum(1 for _ in told),
+            "left_alone": len(self.left_alone),
+            "left_alone_ids": tuple(self.left_alone[:NAMED]),
+        }
 
     def wrote(self, first: int, until: int) -> None:
         """Note which events lines brought: others' before them stay to be looked at, and all that follow those."""
@@ -76,7 +95,8 @@ class Tally:
     def document(self) -> dict[str, Any]:
         """As an import's answer, with the projects that issues of the file belong to, where those are others."""
         others = {"other_projects": self.other_projects} if self.other_projects else {}
-        return {**{name: self.counts[name] for name in _COUNTS}, **others, "problems": self.problems}
+        alone = {"left_alone": len(self.left_alone), "left_alone_ids": self.left_alone[:NAMED]}
+        return {**{name: self.counts[name] for name in _COUNTS}, **alone, **others, "problems": self.problems}
 
 
 class _Portion(NamedTuple):
@@ -88,12 +108,30 @@ class _Portion(NamedTuple):
     """The first event after it."""
     answers: list[dict[str, Any]]
     """Of its imports."""
+    left_alone: list[str]
+    """As a tally has them."""
+
+
+class Sorted(NamedTuple):
+    """Differences by what becomes of them."""
+
+    older: set[str]
+    """Issues of the project whose lines say that they are older than what is known, and so bring nothing."""
+    pairs: list[LinePair]
+    """What is to be taken in. How old a line of another project's issue says that it is doesn't count."""
+
+
+def sort_out(issues: Issues, project: str, found: Differences) -> Sorted:
+    """See which differences are to be taken in."""
+    names = set(map(_id_of, found.older)) - {""}
+    older = names - others_of(issues, project, names).keys()
+    return Sorted(older, [pair for pair in found.pairs if _id_of(pair) not in older])
 
 
 def take_pairs(
     commit: Committer, row: MirrorRow, pairs: Sequence[LinePair], *, since: int = 0, delete_missing: bool = False
 ) -> Tally:
-    """Write what lines changed, each change by whom its line says.
+    """Write what lines changed in the project's own issues and in new ones, each change by whom its line says.
 
     Args:
         commit: carries out work in a write transaction.
@@ -105,9 +143,9 @@ def take_pairs(
     tally = Tally(since)
     waiting = iter(pairs)
     while portion := list(islice(waiting, PAIRS_AT_ONCE)):
-        requests = list(_by_actor(row, portion, delete_missing=delete_missing))
-        came = commit(partial(_carried_out, row, requests))
+        came = commit(partial(_carried_out, row, portion, delete_missing=delete_missing))
         tally.wrote(came.first, came.until)
+        tally.left_alone += came.left_alone
         for answered in came.answers:
             tally.add(answered)
     return tally
@@ -128,12 +166,22 @@ def _by_actor(row: MirrorRow, pairs: Sequence[LinePair], *, delete_missing: bool
         )
 
 
-def _carried_out(row: MirrorRow, requests: Sequence[ImportEdits], unit: Unit) -> _Portion:
+def _carried_out(row: MirrorRow, pairs: Sequence[LinePair], unit: Unit, *, delete_missing: bool) -> _Portion:
     plane = plane_number(unit.replica, row.plane)
     _check_may_write(unit, plane)
     first = unit.arrival
-    answers = [import_edits(IssueWriter(unit, plane), request) for request in requests]
-    return _Portion(first, unit.arrival, answers)
+    writer = IssueWriter(unit, plane)
+    named = [(_id_of(pair), pair) for pair in pairs]
+    others = others_of(writer.issues(), row.project, {name for name, _ in named} - {""})
+    own = [pair for name, pair in named if name not in others]
+    requests = _by_actor(row, own, delete_missing=delete_missing)
+    answers = [import_edits(writer, request) for request in requests]
+    alone = [name for name, pair in named if name in others and pair.number]
+    return _Portion(first, unit.arrival, answers, alone)
+
+
+def _id_of(pair: LinePair) -> str:
+    return id_of(pair.line or pair.base) or ""
 
 
 def _check_may_write(unit: Unit, plane: int) -> None:
@@ -149,6 +197,20 @@ def _check_may_write(unit: Unit, plane: int) -> None:
         raise RefusedError("this replica may only read the project's plane", code=Code.DENIED)
     if to_ms(unit.clock.last) > unit.now_ms + CLOCK_AHEAD_MS:
         raise RefusedError("this machine's clock is behind the log", code=Code.CLOCK_AHEAD, hint="set it right")
+
+
+def problem_of_change(lines: list[bytes], known: set[bytes]) -> str | None:
+    """As `problem_of`; of a file with which another program replaced this one that it is something else.
+
+    Whoever is half done has written lines that were there, or whole new ones before the one that is cut.
+    """
+    problem = problem_of(lines, known)
+    written = [line for line in lines if line.strip()]
+    is_one_begun = len(written) == 1 and written[0].startswith(b'{"')
+    if problem is None or is_one_begun or not known.isdisjoint(written):
+        return problem
+    strange = strangeness(written)
+    return problem if strange is None else f"it was replaced: {strange}"
 
 
 def _has_issues(replica: Replica, reader: Reader, row: MirrorRow) -> bool:
@@ -172,9 +234,9 @@ def _beside(row: MirrorRow, lead: MirrorRow, base: int, older: int) -> MirrorRow
     return replace(row, newest=lead.newest, newest_arrival=lead.newest_arrival, cuts=lead.cuts, older=older)
 
 
-def _equal(base: Sequence[bytes], lines: Sequence[bytes]) -> int:
-    """How many issues have the same line in two states, which `differences` leaves out."""
-    return len({id_of(line) for line in set(base) & set(lines)} - {None})
+def _equal(base: Sequence[bytes], lines: Sequence[bytes]) -> set[str]:
+    """The issues that have the same line in two states, which `differences` leaves out."""
+    return {id_of(line) or "" for line in set(base) & set(lines)} - {""}
 
 
 def adopt(commit: Committer, replica: Replica, row: MirrorRow, content: bytes) -> Tally:
@@ -204,16 +266,17 @@ def adopt(commit: Committer, replica: Replica, row: MirrorRow, content: bytes) -
         if 2 * distance(keys, {line_key(line) for line in before}) > len(keys) + len(before):
             base, before = 0, []
         is_new = not _has_issues(replica, reader, row)
-        held = projects_of(issues_of(replica, reader, row.plane), {id_of(line) or "" for line in lines} - {""})
+        issues = issues_of(replica, reader, row.plane)
+        apart = others_of(issues, row.project, {id_of(line) or "" for line in lines} - {""})
         others = [other for other in mirrors(reader) if other.scope == row.scope]
-    problem = problem_of(lines, set(before) if base else None)
-    if problem is not None:
-        raise RefusedError(problem, code=Code.CONFLICT, hint=NOT_ADOPTED)
-    found = differences(lines if known else before, lines)
-    older = len(found.older)
-    tally = take_pairs(commit, row, found.newer if older else found.pairs, since=since)
-    tally.counts["unchanged"] += older + _equal(before, lines)
-    tally.other_projects = {name: count for name, count in sorted(held.items()) if name != row.project}
+        problem = problem_of(lines, set(before) if base else None)
+        if problem is not None:
+            raise RefusedError(problem, code=Code.CONFLICT, hint=NOT_ADOPTED)
+        found = differences(lines if known else before, lines)
+        older, pairs = sort_out(issues, row.project, found)
+    tally = take_pairs(commit, row, pairs, since=since)
+    tally.counts["unchanged"] += len((older | _equal(before, lines)) - apart.keys())
+    tally.other_projects = dict(sorted(Counter(apart.values()).items()))
     tally.problems += [problem.document() for in_base, problem in found.problems if not in_base]
     tally.problems.sort(key=lambda problem: int(problem["line"]))
 
@@ -222,10 +285,10 @@ def adopt(commit: Committer, replica: Replica, row: MirrorRow, content: bytes) -
         noted = replace(
             row, current=number, newest=number, arrival=tally.arrival, newest_arrival=tally.arrival,
             cuts=cuts if base or is_new else NEVER_CUT,
-            left_out=sum(1 for problem in tally.problems if not problem.get("kept")), changed_ms=unit.now_ms,
+            changed_ms=unit.now_ms, **tally.noted(),
         )  # fmt: skip
         lead = max(others, key=lambda other: other.newest, default=None) if base else None
-        put_mirror(unit, noted if lead is None else _beside(noted, lead, base, older))
+        put_mirror(unit, noted if lead is None else _beside(noted, lead, base, len(older)))
 
     commit(note)
     return tally

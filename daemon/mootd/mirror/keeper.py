@@ -17,6 +17,8 @@ due and says when it wants to be called again, or earlier if something happens.
 import threading
 from typing import Any, Final, NamedTuple
 
+import structlog
+
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.mirrors.lines import (
     content_hash,
@@ -25,13 +27,13 @@ from moot_protocol.mirrors.lines import (
     id_of,
     joined,
     line_key,
-    problem_of,
     split,
     strangeness,
 )
 from moot_protocol.mirrors.writing import rewritten
 from mootd.engine.commit import Committer
-from mootd.engine.issues.mirroring import issues_of, mirrored_lines, of_project
+from mootd.engine.issues.mirroring import issues_of, mirrored_lines, of_project, plane_number
+from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.machine.mirrors import (
     MirrorRow,
     add_version,
@@ -47,7 +49,8 @@ from mootd.engine.machine.mirrors import (
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
 from mootd.files import MirrorFile, Stamp
-from mootd.mirror.intake import missing_pairs, take_pairs
+from mootd.mirror.intake import missing_pairs, problem_of_change, sort_out, take_pairs
+from mootd.mirror.moving import GONE
 from mootd.ports import Clock
 
 FILE_QUIET_MS: Final = 200
@@ -62,10 +65,10 @@ PASSED_OVER: Final = 10_000
 """Events that concern other files alone after which it is noted that they need not be looked at again."""
 LOOK_MS: Final = 5_000
 """How often the file is looked at although nobody told of a change."""
-GONE: Final = "the file is gone; what it held stays here; moved with its project? `moot mirror on` there lets it go on"
 NOT_ACCEPTED: Final = "put the file in order, or `moot mirror resume --discard` writes what is here"
 NOT_OURS: Final = "put the file of issues back, or `moot mirror off`"
 NOTHING_ASKED: Final = "nothing is asked about this mirror"
+_log: Final = structlog.get_logger()
 
 
 class Timing(NamedTuple):
@@ -246,24 +249,28 @@ class Keeper:
         with self._replica.read() as reader:
             base = row.current if accepted else nearest(reader, row.scope, set(keys), row.current)
             before = lines_of(reader, row.scope, base)
-            problem = _problem_of(lines, set(before))
+            problem = problem_of_change(lines, set(before))
             if problem is not None:
                 self._change(row, problem=problem)
                 return
             found = differences(before, lines)
             changed = [line_key(pair.line) for pair in found.pairs if pair.number]
             doubt = None if accepted else doubt_of(found, seen_keys(reader, row.scope, changed))
+            back, pairs = sort_out(issues_of(self._replica, reader, row.plane), row.project, found)
         if doubt is not None:
             self._change(row, doubt=doubt, problem="")
             return
-        older = 0 if accepted else len(found.older)
-        pairs = found.newer if older else found.pairs
-        tally = take_pairs(self._commit, row, pairs, since=since, delete_missing=accepted)
-        left_out = sum(1 for problem in tally.problems if not problem.get("base") and not problem.get("kept"))
+        older = 0 if accepted else len(back)
+        taken = found.pairs if accepted else pairs
+        tally = take_pairs(self._commit, row, taken, since=since, delete_missing=accepted)
+        noted = tally.noted()
+        if tally.left_alone:
+            count, some = noted["left_alone"], list(noted["left_alone_ids"])
+            _log.warning("mirror.left_alone", file="/".join(self._name), lines=count, issues=some)
         gone = set() if accepted or older else {id_of(pair.base) or "" for pair in found.gone}
         stand = self._after_taking(row, base, lines, tally.arrival, has_older=older > 0)
         older = older if stand.is_behind else 0
-        came = self._commit(lambda unit: _came_to(unit, row, lines, stand, gone, left_out=left_out, older=older))
+        came = self._commit(lambda unit: _came_to(unit, row, lines, stand, gone, older=older, **noted))
         if base != row.current or stand.is_behind != row.is_behind:
             self._forget_due()
         if base != row.current or came.arrival != row.arrival:
@@ -312,6 +319,8 @@ class Keeper:
             "problem": "",
             "doubt": None,
             "left_out": 0,
+            "left_alone": 0,
+            "left_alone_ids": (),
             "older": 0,
             "changed_ms": self._replica.wall.now_ms(),
         }
@@ -443,20 +452,6 @@ class Keeper:
             raise RefusedError("the file has changed just now", code=Code.CONFLICT, retryable=True)
 
 
-def _problem_of(lines: list[bytes], known: set[bytes]) -> str | None:
-    """As `problem_of`; of a file with which another program replaced this one that it is something else.
-
-    Whoever is half done has written lines that were there, or whole new ones before the one that is cut.
-    """
-    problem = problem_of(lines, known)
-    written = [line for line in lines if line.strip()]
-    is_one_begun = len(written) == 1 and written[0].startswith(b'{"')
-    if problem is None or is_one_begun or not known.isdisjoint(written):
-        return problem
-    strange = strangeness(written)
-    return problem if strange is None else f"it was replaced: {strange}"
-
-
 def _in_step(unit: Unit, row: MirrorRow, lines: list[bytes], stand: _Stand, cuts: int, *, full: bool) -> MirrorRow:
     """Note that the file holds what was written into it."""
     return change_mirror(
@@ -473,18 +468,17 @@ def _in_step(unit: Unit, row: MirrorRow, lines: list[bytes], stand: _Stand, cuts
     )
 
 
-def _came_to(
-    unit: Unit, row: MirrorRow, lines: list[bytes], stand: _Stand, gone: set[str], *, left_out: int, older: int
-) -> MirrorRow:
-    """Note that the file is a new version."""
-    missing = {*row.missing, *gone}
+def _came_to(unit: Unit, row: MirrorRow, lines: list[bytes], stand: _Stand, gone: set[str], **taken: Any) -> MirrorRow:
+    """Note that the file is a new version, and what of it was not taken in."""
+    missing = {*row.missing, *gone} - set(map(id_of, lines)) if row.missing or gone else set()
+    if missing:  # other projects' issues don't lack a line
+        missing = of_project(IssueWriter(unit, plane_number(unit.replica, row.plane)).issues(), row.project, missing)
     return change_mirror(
         unit,
         row,
         **stand.noted(add_version(unit, row.scope, lines)),
-        missing=tuple(sorted(missing - set(map(id_of, lines)))) if missing else (),
-        left_out=left_out,
-        older=older,
+        missing=tuple(sorted(missing)),
+        **taken,
         problem="",
         doubt=None,
         changed_ms=unit.now_ms,

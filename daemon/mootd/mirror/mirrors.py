@@ -34,7 +34,7 @@ from mootd.engine.replica import Replica
 from mootd.engine.spools import SpoolRow, move_spool, secret_of, spool_of
 from mootd.engine.unit import Unit
 from mootd.files import MirrorFile, Watch, Watcher
-from mootd.mirror.moving import holds, holds_spool, is_gone, is_left, predecessor
+from mootd.mirror.moving import GONE, holds, holds_spool, is_gone, is_left, predecessor
 from mootd.store.port import Reader
 from mootd.waking import WakingTasks
 
@@ -196,7 +196,7 @@ class Mirrors(WakingTasks):
         if isinstance(request, MirrorsRequest):
             with self._replica.read() as reader:
                 rows = [row for row in mirrors(reader) if request.folder in {"", row.folder}]
-            return [self._told(row.folder, row.file) | {"gone": is_gone(self._file, row)} for row in rows]
+            return [self._told(row.folder, row.file) | self._told_gone(row) for row in rows]
         if isinstance(request, MirrorOn | WorkspaceMoved):
             return self._on(request) if isinstance(request, MirrorOn) else self._workspace_moved(request)
         row = self._needed(request.folder, request.file)
@@ -304,7 +304,7 @@ class Mirrors(WakingTasks):
             raise RefusedError(NOTHING_ASKED, code=Code.CONFLICT)
         found = Foretelling(self._try_out, self._replica, row, self._file(row.folder, row.file).read()).of(request)
         told = replace(row, problem=found["problem"], doubt=found.pop("doubt"))
-        return found | described(told, 0, waiting=0, polls=row.polls)
+        return described(told, 0, waiting=0, polls=row.polls) | found
 
     def _restart(self, row: MirrorRow) -> None:
         with self._lock:
@@ -322,6 +322,12 @@ class Mirrors(WakingTasks):
         with self._replica.read() as reader:
             count = count_versions(reader, row.scope)
         return described(row, count, waiting=0 if worked is None else worked.keeper.waiting, polls=polls)
+
+    def _told_gone(self, row: MirrorRow) -> dict[str, Any]:
+        """Whether its file is gone with its folder, which its keeper may not have seen yet."""
+        if not is_gone(self._file, row):
+            return {"gone": False}
+        return {"gone": True, "problem": GONE, "state": "asks" if row.doubt else "problem"}
 
     def _needed(self, folder: str, file: str) -> MirrorRow:
         with self._replica.read() as reader:
@@ -359,6 +365,8 @@ def described(row: MirrorRow, versions: int, *, waiting: int, polls: bool) -> di
         "question": None if row.doubt is None else _question(row.doubt),
         "missing": len(row.missing),
         "left_out": row.left_out,
+        "left_alone": row.left_alone,
+        "left_alone_ids": list(row.left_alone_ids),
         "behind": row.is_behind,
         "older": row.older,
         "changed_at": row.changed_ms,

@@ -17,6 +17,7 @@ from moot_protocol.spool.project_folder import WORKSPACE_FILE
 from mootd.engine.machine.mirrors import MirrorRow
 from mootd.files import MirrorFile
 
+GONE: Final = "the file is gone; what it held stays here; moved with its project? `moot mirror on` there lets it go on"
 _GIT: Final = ".git"
 Files = Callable[[str, str], MirrorFile]
 """Makes a file of a folder and a path in it."""

@@ -138,11 +138,6 @@ class Differences(NamedTuple):
         """Lines that say that their issues were last changed before the base was: they bring nothing."""
         return [pair for pair in self.pairs if _is_back(pair)]
 
-    @property
-    def newer(self) -> list[LinePair]:
-        """The pairs without those."""
-        return [pair for pair in self.pairs if not _is_back(pair)]
-
 
 def differences(base: Sequence[bytes], lines: Sequence[bytes]) -> Differences:
     """Which issues' lines differ between two states; those that are equal as bytes cost little.

@@ -16,13 +16,15 @@ class Mirrors(Request[list[dict[str, Any]]], kw_only=True):
     """The mirrors of this machine, in order of folder and file.
 
     Each is `{"folder", "file", "project", "plane", "workspace", "state", "problem", "question", "missing", "left_out",
-    "behind", "older", "changed_at", "versions", "polls", "waiting", "gone"}`. `state` is `in_step`, `asks` (a mass
-    change waits for an answer: `question` is `{"gone", "reverted", "total"}`) or `problem` (in words). `missing` counts
-    issues whose lines are gone from the file and which stay, `left_out` lines of its last change that could not be
-    taken in whole, `waiting` issues that wait to be written. `behind` tells that the file is an earlier version that
-    later changes stay out of, `older` how many lines of its last change were older than what is known and so brought
-    nothing, `changed_at` when file and log were last brought into step, milliseconds since 1970. `gone`, which no other
-    answer has, tells that the file is gone with its workspace's folder, or with the linked work tree that it lay in.
+    "left_alone", "left_alone_ids", "behind", "older", "changed_at", "versions", "polls", "waiting", "gone"}`. `state`
+    is `in_step`, `asks` (a mass change waits for an answer: `question` is `{"gone", "reverted", "total"}`) or `problem`
+    (in words). `missing` counts issues whose lines are gone from the file and which stay, `left_out` lines of its last
+    change that could not be taken in whole, `left_alone` those that are of other projects' issues and so brought
+    nothing, with some of these issues' ids, `waiting` issues that wait to be written. `behind` tells that the file is
+    an earlier version that later changes stay out of, `older` how many lines of its last change were older than what is
+    known and so brought nothing, `changed_at` when file and log were last brought into step, milliseconds since 1970.
+    `gone`, which no other answer has, tells that the file is gone with its workspace's folder, or with the linked work
+    tree that it lay in.
     """
 
     method = "mirrors"

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from moot_protocol.requests.issues import Create, InitProject, IssueFields
 from moot_protocol.requests.mirrors import MirrorResume, MirrorSync
 from moot_testkit.towns.mirroring import FILE, FOLDER, NEW, Mirrored, content, line
 from moot_testkit.towns.trying import kept
@@ -59,6 +60,25 @@ def test_a_mass_change_would_be_asked_about_and_accepting_it_would_delete() -> N
     assert foretold(world, accept)["deleted"] == 3
     discard = MirrorResume(folder=FOLDER, file=FILE, accept=False, dry_run=True)
     assert (foretold(world, discard)["deleted"], foretold(world, discard)["writes"]) == (0, True)
+
+
+def test_lines_of_other_projects_issues_that_would_be_left_alone_are_told() -> None:
+    world = Mirrored(HELD)
+    world.api.call(InitProject(actor="ada", prefix="other"))
+    world.api.call(Create(actor="ada", project="other", id="other-v", fields=IssueFields(title="Theirs")))
+    world.quiet()
+    world.file.write(content(line(1), line(2), line(3), line(4), line(9, "Ours", id="other-v", updated_at=NEW)))
+    told = foretold(world, SYNC)
+    assert (told["created"], told["left_alone"], told["left_alone_ids"]) == (1, 1, ["other-v"])
+
+
+def test_a_file_in_place_of_the_mirrored_one_would_be_told_as_the_keeper_tells_it() -> None:
+    world = Mirrored(HELD)
+    world.file.write(b"# Notes")
+    told = foretold(world, SYNC)["problem"]
+    world.quiet()
+    assert told == world.row.problem
+    assert told.startswith("it was replaced")
 
 
 def test_a_file_that_can_not_be_read_would_be_a_problem() -> None:

@@ -10,11 +10,11 @@ from moot_protocol.requests.issues import Create, IssueFields, Show, Update
 from moot_protocol.time_units import DAY_MS
 from moot_testkit.towns.mirroring import FILE, FOLDER, NEW, Mirrored, before_commit, content, line, name
 from moot_testkit.towns.town import PROJECT, Api, make_api
-from mootd.engine.issues.mirroring import issues_of, projects_of
+from mootd.engine.issues.mirroring import issues_of, others_of
 from mootd.engine.machine.mirrors import MirrorRow, read_mirror
 from mootd.engine.unit import Unit
 from mootd.mirror import intake
-from mootd.mirror.intake import adopt
+from mootd.mirror.intake import NAMED, adopt
 
 THREE = (line(1), line(2), line(3))
 
@@ -29,7 +29,8 @@ def api_of_later() -> Api:
 def test_a_file_is_imported_whole_and_stays_as_it_is() -> None:
     mirrored = Mirrored(content(*THREE), api_of_later())
     assert mirrored.adopted.document() == {
-        "created": 3, "updated": 0, "deleted": 0, "unchanged": 0, "skipped": 0, "problems": [],
+        "created": 3, "updated": 0, "deleted": 0, "unchanged": 0, "skipped": 0, "left_alone": 0, "left_alone_ids": [],
+        "problems": [],
     }  # fmt: skip
     assert mirrored.file.content == content(*THREE)
     assert not mirrored.is_to_compare
@@ -62,17 +63,43 @@ def test_what_a_file_says_of_a_known_issue_is_taken_in_if_it_is_newer() -> None:
     assert (mirrored.title(1), mirrored.title(2)) == ("Newer", "Here")
 
 
-def test_issues_that_belong_to_other_projects_are_told_by_these_and_stay_there() -> None:
+def test_issues_that_belong_to_other_projects_are_told_by_these_and_stay_there_as_they_are() -> None:
     api = make_api()
-    Mirrored(content(line(1), line(2)), api, "first.jsonl")
+    first = Mirrored(content(line(1), line(2)), api, "first.jsonl")
+    row = replace(first.row, project="other", file="second.jsonl")
+    lines = content(line(1, "Taken over", updated_at="2027-01-01T00:00:00Z"), line(2), line(3))
+    tally = adopt(api.member.commit, api.member.replica, row, lines)
+    told = tally.document()
+    assert (told["other_projects"], told["left_alone"], told["left_alone_ids"]) == ({"demo": 2}, 2, [name(1), name(2)])
+    assert (told["created"], told["updated"], told["unchanged"], first.title(1)) == (1, 0, 0, "Issue 1")
     with api.member.replica.read() as reader:
-        row = Mirrored(content(), api, "second.jsonl").row
-        other = replace(row, project="other", file="third.jsonl")
-        lines = content(line(1), line(2), line(3))
-        told = adopt(lambda work: api.member.commit(lambda unit: unit.try_out(work)), api.member.replica, other, lines)
-        assert projects_of(issues_of(api.member.replica, reader, row.plane), {name(1), name(9)}) == {"demo": 1}
-    assert told.document()["other_projects"] == {"demo": 2}
-    assert (told.counts["created"], told.counts["unchanged"]) == (1, 2)
+        kept = read_mirror(reader, FOLDER, "second.jsonl")
+        named = {name(number) for number in (1, 3, 9)}
+        assert others_of(issues_of(api.member.replica, reader, row.plane), "other", named) == {name(1): PROJECT}
+    assert kept is not None
+    assert (kept.left_alone, kept.left_alone_ids, kept.left_out) == (2, (name(1), name(2)), 0)
+
+
+def test_of_many_lines_of_other_projects_issues_some_are_named() -> None:
+    api = make_api()
+    held = content(*(line(number) for number in range(1, 10)))
+    row = replace(Mirrored(held, api, "first.jsonl").row, project="other", file="second.jsonl")
+    told = adopt(api.member.commit, api.member.replica, row, held).document()
+    some = [name(number) for number in range(1, NAMED + 1)]
+    assert (told["left_alone"], told["left_alone_ids"]) == (9, some)
+    with api.member.replica.read() as reader:
+        kept = read_mirror(reader, FOLDER, "second.jsonl")
+    assert kept is not None
+    assert (kept.left_alone, kept.left_alone_ids) == (9, tuple(some))
+
+
+def test_a_second_work_trees_lines_of_other_projects_issues_are_not_called_unchanged() -> None:
+    api = make_api()
+    Mirrored(content(line(9)), api, "first.jsonl")
+    row = replace(Mirrored(content(), api, "second.jsonl").row, project="other")
+    for file, held in (("third.jsonl", (line(9), line(3))), ("fourth.jsonl", (line(9), line(3), line(4)))):
+        told = adopt(api.member.commit, api.member.replica, replace(row, file=file), content(*held)).document()
+    assert (told["created"], told["unchanged"], told["other_projects"]) == (1, 1, {"demo": 1})
 
 
 def test_a_state_that_another_mirror_knows_brings_nothing() -> None:

@@ -425,7 +425,7 @@ def test_discarding_does_not_write_over_a_file_that_became_something_else_while_
 def test_nothing_is_written_into_something_else_though_it_was_adopted_by_an_earlier_release(
     mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper_module, "problem_of", lambda *_: None)
+    monkeypatch.setattr(keeper_module, "problem_of_change", lambda *_: None)
     monkeypatch.setattr(keeper_module, "doubt_of", lambda *_: None)
     mirrored.file.write(README)
     mirrored.quiet()

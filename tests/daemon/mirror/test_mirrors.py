@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests.issues import InitProject, IssueFields, Show, Update, WorkspaceInfo
+from moot_protocol.requests.issues import Create, InitProject, IssueFields, Show, Update, WorkspaceInfo
 from moot_protocol.requests.machine import Status
 from moot_protocol.requests.mirrors import MirrorOff, MirrorOn, MirrorResume, MirrorSync, WorkspaceMoved
 from moot_protocol.requests.mirrors import Mirrors as MirrorsRequest
@@ -25,6 +25,7 @@ from mootd.engine.spools import SpoolRow, close_spool, move_spool, open_spool, s
 from mootd.mirror import mirrors as module
 from mootd.mirror.keeper import Timing
 from mootd.mirror.mirrors import Asked, Mirrors
+from mootd.mirror.moving import GONE
 
 ON = MirrorOn(folder=FOLDER, file=FILE, workspace="w1", project=PROJECT)
 AT_ONCE = Timing(file_quiet=0, write_quiet=0)
@@ -141,7 +142,7 @@ def test_a_file_that_was_moved_with_its_project_goes_on_as_the_mirror_it_was(wor
     told = world.ask(ON_THERE)
     assert (told["adopted"], told["moved_from"]) == (False, f"{FOLDER}/{FILE}")
     assert [each | {"waiting": 0} for each in world.ask(MirrorsRequest())] == [
-        before | {"folder": THERE, "gone": False}
+        before | {"folder": THERE, "gone": False, "problem": "", "state": "in_step"}
     ]
     world.ask(MirrorSync(folder=THERE, file=FILE))
     assert b"Meanwhile" in (world.files[THERE, FILE].content or b"")
@@ -155,7 +156,8 @@ def test_a_list_tells_which_mirrors_are_gone_with_their_folder(world: World) -> 
     assert [each["gone"] for each in world.ask(MirrorsRequest())] == [False]
     del world.files[FOLDER, ".moot/workspace"]
     world.files[THERE, FILE] = held
-    assert [each["gone"] for each in world.ask(MirrorsRequest())] == [True]
+    (told,) = world.ask(MirrorsRequest())
+    assert (told["gone"], told["state"], told["problem"]) == (True, "problem", GONE)
 
 
 def test_a_file_where_git_keeps_its_own_takes_no_mirrors_place(world: World) -> None:
@@ -270,6 +272,23 @@ def test_a_dry_run_tells_what_would_be_and_leaves_all_as_it_was(world: World) ->
     world.file.write(b"")
     told = unchanged(MirrorSync(folder=FOLDER, file=FILE, dry_run=True))
     assert (told["state"], told["question"]) == ("asks", {"gone": 3, "reverted": 0, "total": 3})
+
+
+def test_lines_of_other_projects_issues_are_told_before_they_are_left_alone_and_afterwards(world: World) -> None:
+    def alone(told: Any) -> tuple[int, list[str]]:
+        return told["left_alone"], told["left_alone_ids"]
+
+    world.ask(ON)
+    world.api.call(InitProject(actor="ada", prefix="other"))
+    world.api.call(Create(actor="ada", project="other", id="other-v", fields=IssueFields(title="Theirs")))
+    sync = MirrorSync(folder=FOLDER, file=FILE)
+    held = content(line(1), line(2), line(3), line(9, id="other-v", updated_at=NEW))
+    world.file.write(held)
+    assert alone(world.ask(replace(sync, dry_run=True))) == (1, ["other-v"])
+    assert alone(world.ask(MirrorsRequest())[0]) == (0, [])
+    assert alone(world.ask(sync)) == alone(world.ask(MirrorsRequest())[0]) == (1, ["other-v"])
+    assert world.file.content == held
+    assert alone(world.ask(replace(sync, dry_run=True))) == (0, [])
 
 
 def test_a_question_is_told_as_a_warning_and_answered(world: World) -> None:

@@ -1,6 +1,5 @@
 """The lines that a project's issues have in a mirrored file, by name: as `exporting.py`, for some of them or all."""
 
-from collections import Counter
 from collections.abc import Collection, Iterator
 from functools import partial
 
@@ -53,15 +52,17 @@ def of_project(issues: Issues, project: str, names: Collection[str]) -> set[str]
     }
 
 
-def projects_of(issues: Issues, names: Collection[str]) -> Counter[str]:
-    """How many issues of these ids each project has; those that nothing is live of in none.
+def others_of(issues: Issues, project: str, names: Collection[str]) -> dict[str, str]:
+    """Which of some names are issues that other projects have, and which ones: id -> project.
 
     Args:
-        issues: those of a plane.
-        names: ids.
+        issues: those of the project's plane.
+        project: its prefix.
+        names: ids. One of which nothing is live any more is left out: whose it was isn't known.
     """
-    records = (record for _, record in _records(issues, names) if record.groups)
-    return Counter(project_of(issues.live(record, texts=False)) for record in records)
+    found = ((name, record) for name, record in _records(issues, names) if record.groups)
+    projects = ((name, project_of(issues.live(record, texts=False))) for name, record in found)
+    return {name: other for name, other in projects if other != project}
 
 
 def _records(issues: Issues, names: Collection[str] | None) -> Iterator[tuple[str, Record]]:

@@ -59,6 +59,10 @@ class MirrorRow(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     """Lines of its last change that are older than what is known of their issues, and brought nothing."""
     is_unwritten: bool = False
     """Whether `problem` is that the file couldn't be written, which is tried again."""
+    left_alone: int = 0
+    """Lines of its last change that are of other projects' issues, and brought nothing."""
+    left_alone_ids: tuple[str, ...] = ()
+    """Some of those issues."""
 
     @property
     def key(self) -> bytes:

@@ -8,7 +8,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.issues import Delete
 from moot_protocol.requests.transfer import Export
 from moot_testkit.towns.engine import PROJECT, Desk
-from mootd.engine.issues.mirroring import issues_of, mirrored_lines, of_project, plane_number
+from mootd.engine.issues.mirroring import issues_of, mirrored_lines, of_project, others_of, plane_number
 
 
 @pytest.fixture
@@ -45,7 +45,10 @@ def test_the_issues_of_a_project_are_told_from_others_and_deleted_ones_are_its_t
     desk.do(Delete(actor="ada", id="mt-two"))
     with desk.replica.read() as reader:
         issues = issues_of(desk.replica, reader, desk.replica.ledger.id)
-        assert of_project(issues, PROJECT, {"mt-one", "mt-two", "ot-three", "mt-none"}) == {"mt-one", "mt-two"}
+        names = {"mt-one", "mt-two", "ot-three", "mt-none"}
+        assert of_project(issues, PROJECT, names) == {"mt-one", "mt-two"}
+        assert others_of(issues, PROJECT, names) == {"ot-three": "other"}
+        assert others_of(issues, "other", names) == {"mt-one": PROJECT, "mt-two": PROJECT}
 
 
 def test_a_plane_that_is_not_here_is_refused(desk: Desk) -> None:

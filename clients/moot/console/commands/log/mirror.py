@@ -188,6 +188,7 @@ def mirror_lines(mirror: dict[str, Any], now_ms: int) -> Iterator[str]:
         yield f"  {gone} without a line in it any more {stay} here (--delete-missing: see `moot help mirror sync`)"
     if mirror["left_out"]:
         yield f"  {several(mirror['left_out'], 'line')} of its last change could not be taken in whole; they stay in it"
+    yield from _left_alone_lines(mirror)
     if mirror["waiting"]:
         yield f"  {several(mirror['waiting'], 'issue')} to be written"
     if mirror["polls"]:
@@ -204,6 +205,16 @@ def _behind_lines(mirror: Mapping[str, Any]) -> Iterator[str]:
         yield "  it is an earlier version; later changes stay out of it (`moot mirror sync --full` writes them)"
     if mirror["older"]:
         yield f"  {several(mirror['older'], 'line')} in it older than what is known here brought nothing"
+
+
+def _left_alone_lines(mirror: Mapping[str, Any]) -> Iterator[str]:
+    """Which lines brought nothing because other projects have their issues."""
+    count, ids = mirror["left_alone"], mirror["left_alone_ids"]
+    if count:
+        of = "is of an issue that another project has" if count == 1 else "are of issues that other projects have"
+        more = f" and {count - len(ids):,} more" if count > len(ids) else ""
+        named = ", ".join(map(neutralise, ids))
+        yield f"  {several(count, 'line')} of its last change {of}, and brought nothing: {named}{more}"
 
 
 def _answer(context: Context, mirror: dict[str, Any], said: str) -> int:
@@ -330,7 +341,8 @@ def _foretold(context: Context, mirror: dict[str, Any]) -> int:
         return exits.CONFLICT
     counts = ", ".join(f"{mirror[name]:,} {name}" for name in ("created", "updated", "deleted"))
     writes = "it would be written anew" if mirror["writes"] else "it would stay as it is"
-    answer(context, mirror, [f"{neutralise(_path(mirror))}: {counts}; {writes}", *_problem_lines(mirror)])
+    said = f"{neutralise(_path(mirror))}: {counts}; {writes}"
+    answer(context, mirror, [said, *_left_alone_lines(mirror), *_problem_lines(mirror)])
     return exits.OK
 
 

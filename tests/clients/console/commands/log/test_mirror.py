@@ -17,7 +17,8 @@ def mirror(**parts: Any) -> dict[str, Any]:
     """A mirror as the daemon tells it."""
     return {
         "folder": HERE, "file": FILE, "project": "bd", "plane": "00", "workspace": "w1", "state": "in_step",
-        "problem": "", "question": None, "missing": 0, "left_out": 0, "behind": False, "older": 0,
+        "problem": "", "question": None, "missing": 0, "left_out": 0, "left_alone": 0, "left_alone_ids": [],
+        "behind": False, "older": 0,
         "changed_at": NOW_MS - 120_000, "versions": 2, "polls": False, "waiting": 0, "gone": False,
     } | parts  # fmt: skip
 
@@ -119,6 +120,16 @@ def test_the_group_itself_is_its_status_and_its_help_tells_how_git_merges_such_f
         ({"missing": 2}, "2 issues without a line in it any more stay here"),
         ({"missing": 1}, "1 issue without a line in it any more stays here"),
         ({"left_out": 1}, "1 line of its last change could not be taken in whole"),
+        (
+            {"left_alone": 1, "left_alone_ids": ["demo-\x1b1"]},
+            "  1 line of its last change is of an issue that another project has, and brought nothing: demo-^[1\n",
+        ),
+        (
+            {"left_alone": 1207, "left_alone_ids": ["a-1", "a-2"]},
+            "other projects have, and brought nothing: a-1, a-2 and",
+        ),
+        ({"left_alone": 1207, "left_alone_ids": ["a-1", "a-2"]}, "  1,207 lines of its last change are of issues that"),
+        ({"left_alone": 1207, "left_alone_ids": ["a-1", "a-2"]}, "a-2 and 1,205 more\n"),
         ({"waiting": 3}, "3 issues to be written"),
         ({"polls": True}, "looked at every second"),
     ],
@@ -147,6 +158,8 @@ def test_a_dry_run_says_what_a_sync_would_do() -> None:
         assert "dry_run=True" in repr(ran.asked[1])
         assert f"{HERE}/{FILE}: 1 created, 2 updated, 0 deleted; it would be written anew\n" in ran.out
         assert run(f"{argv} --dry-run --json", **told).document["dry_run"]
+    alone = run("sync --dry-run", mirror_sync=mirror(**counted, left_alone=1, left_alone_ids=["other-v"])).out
+    assert "1 line of its last change is of an issue that another project has, and brought nothing: other-v" in alone
     stuck = run("sync --dry-run", mirror_sync=mirror(**counted, state="problem", problem="half written"))
     assert (stuck.code, "half written" in stuck.out) == (5, True)
 
