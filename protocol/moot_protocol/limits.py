@@ -292,7 +292,5 @@ LEASE_LEAST_MS: Final = 5 * MINUTE_MS
 """Milliseconds that a lease holds at least: well above twice the margin."""
 LEASE_MOST_MS: Final = 7 * DAY_MS
 """Milliseconds that it holds at most: whoever is gone for good keeps others waiting so long."""
-LEASE_EPOCH_MOST: Final = 2**53
-"""The highest epoch that counts: claims beyond it are passed over."""
 LEASE_MS: Final = 30 * MINUTE_MS
 """Milliseconds that it holds unless another time is asked for."""

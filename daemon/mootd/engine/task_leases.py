@@ -3,8 +3,9 @@
 Invariant: a machine writes claims and terms in its own name only, and only over what it saw; what counts is
 `moot_protocol.exchange.task_lease`'s to say, of the machines of one's own town. Where that has had other keys, its
 leases go on: the epoch begins above the highest under any of them, and who holds a lease under one holds it until it
-ends. What this machine takes itself to hold is noted on it alone, so that it is told when another has taken it over,
-also after a restart.
+ends. An epoch never goes back: where a live claim counts for nothing, or isn't above those that it superseded, all
+that the log has are read. What this machine takes itself to hold is noted on it alone, so that it is told when another
+has taken it over, also after a restart.
 """
 
 import re
@@ -25,19 +26,22 @@ from moot_protocol.exchange.task_lease import (
     passes,
     standing_of,
     term_name,
+    token_of,
 )
 from moot_protocol.ids import key_text
-from moot_protocol.limits import LEASE_EPOCH_MOST, LEASE_LEAST_MS, LEASE_MARGIN_MS, LEASE_MOST_MS
+from moot_protocol.limits import LEASE_LEAST_MS, LEASE_MARGIN_MS, LEASE_MOST_MS
 from moot_protocol.merge.kinds import LEASE
+from moot_protocol.merge.register import Sibling
 from moot_protocol.time_units import DAY_MS, MINUTE_MS
 from mootd.engine.editor import Editor
 from mootd.engine.membership.former import held_replicas, line_of
 from mootd.engine.state import State
 from mootd.engine.stored import layout
 from mootd.engine.stored.feeds import Source
-from mootd.engine.stored.log import FeedRow, PlaneRow
+from mootd.engine.stored.log import FeedRow, PlaneRow, StoredEvent
 from mootd.engine.unit import Unit
-from mootd.engine.views.entities import Entities
+from mootd.engine.views.entities import Entities, Name, value_in
+from mootd.engine.views.record import Record
 from mootd.store.port import Reader, Table
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
@@ -90,18 +94,62 @@ class LeaseView:
 
     def _under(self, town: bytes, name: str) -> Standing | None:
         """Who holds a lease by what was written under one of the town's keys."""
-        key = layout.id_key(self._plane.number, LEASE, _begin(town) + name)
-        eid = self._entities.reader.get(self._entities.views.ids, key)
-        record = None if eid is None else self._entities.record(int.from_bytes(eid, "big"))
+        record = self._record(town, name)
         if record is None:
             return None
         live = self._entities.live(record)
-        claims = [claim for claim in live.get(CLAIMS, ()) if self._is_of(town, claim.author)]
+        claims = live.get(CLAIMS, ())
+        if not claims or not all(self._is_plain(town, record, claim) for claim in claims):
+            claims = self._ever(town, record)
         return standing_of(claims, live.get(TERMS, ()))
 
-    def _is_of(self, town: bytes, author: bytes) -> bool:
-        feed = self._entities.feed_number(self._plane.number, author)
-        return feed is not None and self._feed_of(feed).town == town
+    def _record(self, town: bytes, name: str) -> Record | None:
+        key = layout.id_key(self._plane.number, LEASE, _begin(town) + name)
+        eid = self._entities.reader.get(self._entities.views.ids, key)
+        return None if eid is None else self._entities.record(int.from_bytes(eid, "big"))
+
+    def _is_plain(self, town: bytes, record: Record, claim: Sibling) -> bool:
+        """Whether a claim counts, and has an epoch above all that it superseded, be it by claims that don't count."""
+        token, lineage = self._token(town, claim), self._entities.lineage(record, CLAIMS)
+        if token is None:
+            return False
+        left, met = [*lineage.over((claim.author, claim.n))], set[Name]()
+        while left:
+            met.add(name := left.pop())
+            stored = self._entities.stored(self._plane.number, name)
+            earlier = None if stored is None else self._token(town, self._claim(stored))
+            if earlier is None:
+                left += [each for each in lineage.over(name) if each not in met]
+            elif earlier.epoch >= token.epoch:
+                return False
+        return True
+
+    def _ever(self, town: bytes, record: Record) -> list[Sibling]:
+        """The claims that count of all that were ever made, as far as they are accepted."""
+        found, head = [], record.head
+        while head:
+            stored = self._entities.event(head)
+            if self._token(town, claim := self._claim(stored)) is not None:
+                found.append(claim)
+            head = stored.previous
+        return found
+
+    def _claim(self, stored: StoredEvent) -> Sibling:
+        """What an event claimed, as if nothing had superseded it."""
+        skeleton, author = stored.event.skeleton, self._entities.author_of(stored.feed)
+        return Sibling(value_in(stored, CLAIMS), skeleton.hlc, author, stored.event.n, skeleton.actor)
+
+    def _token(self, town: bytes, claim: Sibling) -> Token | None:
+        """The token of a claim that a machine of the town made; None where it counts for nothing."""
+        feed = self._entities.feed_number(self._plane.number, claim.author)
+        return token_of(claim) if feed is not None and self._feed_of(feed).town == town else None
+
+    def leapt(self, name: str) -> Token | None:
+        """The highest epoch to which no claim led, and who claimed it: no machine does that by itself."""
+        records = ((town, record) for town in self._towns if (record := self._record(town, name)) is not None)
+        tokens = {token for town, record in records for each in self._ever(town, record) if (token := token_of(each))}
+        epochs = {0} | {token.epoch for token in tokens}
+        return max((token for token in tokens if token.epoch - 1 not in epochs), default=None)
 
 
 def _begin(town: bytes) -> str:
@@ -146,8 +194,8 @@ def acquire(unit: Unit, name: str, actor: str, ttl_ms: int, *, force: bool = Fal
 def _take(unit: Unit, name: str, standing: Standing | None, actor: str, until_ms: int) -> None:
     """Claim a lease under the next epoch."""
     epoch = 1 if standing is None else standing.token.epoch + 1
-    if epoch > LEASE_EPOCH_MOST:
-        raise RefusedError(f"lease {name} has no epoch left", code=Code.LIMIT)
+    if epoch > hybrid_ms(unit):
+        raise _too_early(name, epoch, view_in(unit).leapt(name), unit.now_ms)
     token = Token(epoch, unit.replica.id)
     editor = _editor(unit, name, actor)
     editor.add(CLAIMS, claim_of(token), over=[group for group, _ in editor.elements(CLAIMS)])
@@ -155,6 +203,17 @@ def _take(unit: Unit, name: str, standing: Standing | None, actor: str, until_ms
     editor.add(TERMS, [term_name(token), until_ms], over=ends)
     editor.save()
     unit.transaction.put(Table.META, layout.lease_held_key(name), epoch.to_bytes(8, "big"))
+
+
+def _too_early(name: str, epoch: int, leapt: Token | None, now_ms: int) -> RefusedError:
+    """The refusal to take a lease under an epoch that no claim of now can have yet."""
+    hint = f"try again in {(epoch - now_ms) // 1000 + 1} seconds"
+    if leapt is not None:
+        hint += f"; if {key_text(leapt.holder)}, which claimed epoch {leapt.epoch} out of turn, was stolen: "
+        hint += "`moot replica retire`"
+    return RefusedError(
+        f"lease {name} can't be taken under epoch {epoch} yet", code=Code.LIMIT, hint=hint, retryable=True
+    )
 
 
 def _is_mine(unit: Unit, standing: Standing) -> bool:

@@ -4,8 +4,9 @@ Invariant: what is published comes from a session, from the queue, or from the c
 opened before anything is believed of it. What goes out while the line is open is queued after it was published, with
 the note that it was, for somebody waits for it at the other end: a crash in between sends it twice. A queued frame
 retires when every member heard of lately has said that it stands where this replica stands: a broker's acknowledgement
-is not delivery. What was read from the log before it was erased is not published after it. What this replica says of
-itself goes out in the order in which it was signed, for whoever hears the later first leaves the earlier out as stale.
+is not delivery; of strangers (`strangers.py`) nothing is noted, and no frame waits for them. What was read from the log
+before it was erased is not published after it. What this replica says of itself goes out in the order in which it was
+signed, for whoever hears the later first leaves the earlier out as stale.
 """
 
 import asyncio
@@ -36,6 +37,7 @@ from mootd.exchange.hub import Hub
 from mootd.exchange.pace import Pace
 from mootd.exchange.plane_on_remote import PlaneOnRemote, Ready
 from mootd.exchange.progress import Progress
+from mootd.exchange.strangers import Strangers
 from mootd.remotes import Channel, Incoming, Line, Will
 from mootd.store.port import Reader
 
@@ -101,7 +103,8 @@ class LivePlane:
         """sender's name on this topic → its key, once it has signed something."""
         self._goals = Goals(self.on_remote.me)
         self._heard: set[bytes] = set()
-        """Peers that have said where they stand."""
+        """Members that have said where they stand."""
+        self._strangers = Strangers(hub.replica, plane.number, hub.commit, self._forget)
         self._speaking = asyncio.Lock()
         """Held from the signing of what this replica says until it is published."""
         self._turn = Lock()
@@ -142,7 +145,11 @@ class LivePlane:
             self._leave_out(incoming.frame, error)
             return []
         with self._turn:
-            return [*self._take(incoming, message), *self._catching_up(incoming.frame)]
+            replies = [*self._take(incoming, message), *self._catching_up(incoming.frame)]
+            for said in self._strangers.admitted():
+                self._heard.add(said.sender)
+                self._note_heard(said.sender, said, was_in_step=False)
+            return replies
 
     def _leave_out(self, frame: bytes, error: MalformedError) -> None:
         if error.code is Code.UNKNOWN_EPOCH:
@@ -165,21 +172,36 @@ class LivePlane:
             self._progress.note_received(self.on_remote.plane.number, took.batches)
             self._progress.note_problems(took.problems)
             return []
+        self._strangers.meet(peer)
         before = peer in self._exchange.in_step
         if isinstance(message, FrontierBody) and not self._begin(peer, message):
             return []
         cuts = self._hub.replica.cuts
         outgoing = self._through_session(peer, message)
+        if peer in self._strangers:
+            self._exchange.alarms.pop(peer, None)
+            if isinstance(message, FrontierBody):
+                self._strangers.keep(message)
+            return self._replies(outgoing, cuts)
         self._note_heard(peer, message, was_in_step=before)
         if isinstance(message, FrontierBody):
             now_ms = self._hub.replica.wall.now_ms()
             self._goals.hear(peer, message, now_ms, is_in_step=peer in self._exchange.in_step)
         if self._goals.is_open:
             self._goals.look(self._exchange.log.position().frontier)
+        return self._replies(outgoing, cuts)
+
+    def _replies(self, outgoing: Sequence[Outgoing], cuts: int) -> list[Reply]:
         return [reply for each in outgoing if (reply := self._reply(each, cuts)) is not None]
 
+    def _forget(self, peer: bytes) -> None:
+        self._exchange.forget(peer)
+        self._authors.pop(self.on_remote.keys.sender(peer), None)
+        self._presence_counters.pop(peer, None)
+        self._progress.present.discard((self.on_remote.plane.number, peer))
+
     def _note_heard(self, peer: bytes, message: Message, *, was_in_step: bool) -> None:
-        """Note where a peer stands, and take away what everybody has by now."""
+        """Note where a member stands, and take away what everybody has by now."""
         is_frontier = isinstance(message, FrontierBody)
         is_news = peer in self._exchange.in_step and (is_frontier or not was_in_step)
         if is_news and isinstance(message, Batches):
@@ -236,7 +258,8 @@ class LivePlane:
         if message.to == ZEROS:
             self._exchange.start(peer)
         self._exchange.in_step.discard(peer)
-        self._heard.add(peer)
+        if peer not in self._strangers:
+            self._heard.add(peer)
         return True
 
     def _reply(self, outgoing: Outgoing, cuts: int) -> Reply | None:
@@ -271,6 +294,7 @@ class LivePlane:
             return
         if presence.counter <= self._presence_counters.get(presence.sender, 0):
             return
+        self._strangers.meet(presence.sender)
         self._presence_counters[presence.sender] = presence.counter
         member = (self.on_remote.plane.number, presence.sender)
         if presence.is_there:
@@ -286,13 +310,16 @@ class LivePlane:
 
     @property
     def is_settled(self) -> bool:
-        """Whether all who say that they listen have said that they stand where this replica stands."""
+        """Whether all who say that they listen have said that they stand where this replica stands.
+
+        Strangers, too: whoever was away for long knows newcomers only by what they bring.
+        """
         return self._present() <= self._exchange.in_step
 
     @property
     def has_reached(self) -> bool:
-        """Whether somebody listens, and all is exchanged with them that was known when somebody last asked for it."""
-        present = self._present()
+        """Whether members listen, and all is exchanged with them that was known when somebody last asked for it."""
+        present = {peer for peer in self._present() if peer not in self._strangers}
         return bool(present) and present <= self._goals.reached
 
     def _present(self) -> set[bytes]:
@@ -436,6 +463,7 @@ class LivePlane:
 
     def retire(self) -> int:
         """Take frames away that every member covers; how many went."""
+        self._strangers.tidy()
         with self._hub.replica.read() as reader:
             numbers = self._covered(reader)
         if numbers:

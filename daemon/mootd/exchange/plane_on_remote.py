@@ -28,7 +28,7 @@ from mootd.engine.exchange.outbox import Outbox, OutboxReader, OutFrame
 from mootd.engine.exchange.plane_exchange import take_in
 from mootd.engine.exchange.receive import keep_proof
 from mootd.engine.exchange.stored_log import StoredLog
-from mootd.engine.machine.members import note_seen
+from mootd.engine.machine.members import is_member, note_seen
 from mootd.engine.machine.remotes import check_allowed, check_is_there
 from mootd.engine.membership.joining import advance
 from mootd.engine.membership.plane_keys import PlaneKeys
@@ -242,6 +242,9 @@ class PlaneOnRemote:
         carrying.put(unit.transaction, remote, number, proof.author, replace(known, forked_at=forked_at))
 
     def _take_frontier(self, message: FrontierBody) -> None:
+        with self._replica.read() as reader:
+            if not is_member(reader, self.plane.number, message.sender):
+                return  # who has an old key can sign as anybody: of strangers nothing is noted
         position = self.log.position()
         if summary(position.frontier) == message.summary:
             note = self.apart.discard if position.digest == message.digest else self.apart.add

@@ -1,7 +1,9 @@
 """Leases: work that one machine of a town does at a time, and the numbers that keep two from doing it at once.
 
 A lease is an entity with two keys. `claims` holds `[epoch, holder]` of those who took it; `terms` holds, by name
-`epoch:holder`, until when (milliseconds since 1970; 0: given back). Both count only from the replica that they name.
+`epoch:holder`, until when (milliseconds since 1970; 0: given back). Both count only from the replica that they name,
+and a claim only with an epoch no higher than the milliseconds since 1970 of its own timestamp: no honest one comes near
+that, and since timestamps only go on, one more can always be taken. So nobody uses up a lease's epochs.
 
     who holds it     of the highest epoch the claim of the lowest rank (hlc, author, n)
     taking it        a claim with the next epoch, over every claim and term that was seen
@@ -11,9 +13,11 @@ A lease is an entity with two keys. `claims` holds `[epoch, holder]` of those wh
 Guarantees: of one set of events there is one holder, so that all who hold the same events agree; for each epoch, at
 most one holder passes `passes` there. A resource that hears of no log and refuses a lower epoch, and of one epoch every
 holder but the first, is never worked on by two under one epoch, nor by an earlier one after a later. An epoch only
-grows, also where the town has taken another key since: leases of all keys that it has had are read as one.
+grows, also where the town has taken another key since: leases of all keys that it has had are read as one; and where
+somebody's claim has superseded a higher one, or counts for nothing itself, all that were ever made are read instead.
 Not guaranteed: that nobody else *believes* to hold it. Two machines that can't hear one another both may, each for its
-own end of the partition, and clocks further apart than twice the margin may overlap. What was done under a lease has to
+own end of the partition, and clocks further apart than twice the margin may overlap. Nor that epochs grow where a
+machine of the town takes all claims away and then makes one that supersedes nothing. What was done under a lease has to
 be checked by its token where it takes effect.
 """
 
@@ -22,7 +26,7 @@ from typing import Any, NamedTuple
 
 from moot_protocol.clock import to_ms
 from moot_protocol.ids import key_text
-from moot_protocol.limits import LEASE_EPOCH_MOST, LEASE_MARGIN_MS, LEASE_MOST_MS
+from moot_protocol.limits import LEASE_MARGIN_MS, LEASE_MOST_MS
 from moot_protocol.merge.register import Sibling
 
 CLAIMS = "claims"
@@ -62,20 +66,24 @@ def term_name(token: Token) -> str:
 
 def standing_of(claims: Sequence[Sibling], terms: Sequence[Sibling]) -> Standing | None:
     """Who holds a lease by its live claims and terms, in whatever order; None where nobody ever took it."""
-    read = [(token, claim) for claim in claims if (token := _token(claim)) is not None]
+    read = [(token, claim) for claim in claims if (token := token_of(claim)) is not None]
     if not read:
         return None
     token, claim = min(read, key=lambda each: (-each[0].epoch, each[1].rank))
     return Standing(token, _end(token, terms), claim.actor, to_ms(claim.hlc))
 
 
-def _token(claim: Sibling) -> Token | None:
-    """A claim's token; None where it is none, or is made in another's name."""
+def token_of(claim: Sibling) -> Token | None:
+    """A claim's token; None where it is none, is made in another's name, or has an epoch that nobody can have reached.
+
+    Whoever is to say that an epoch was reached has to look at more than what is live: a claim that counts for nothing
+    may have superseded others.
+    """
     value = claim.value
     if not isinstance(value, list | tuple) or len(value) != 2:
         return None
     epoch, holder = value
-    fits = type(epoch) is int and 0 < epoch <= LEASE_EPOCH_MOST and holder == claim.author
+    fits = type(epoch) is int and 0 < epoch <= to_ms(claim.hlc) and holder == claim.author
     return Token(epoch, claim.author) if fits and len(claim.author) == _KEY_BYTES else None
 
 

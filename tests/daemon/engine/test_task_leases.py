@@ -9,7 +9,7 @@ from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange.task_lease import Standing, Token, passes
 from moot_protocol.ids import key_text
-from moot_protocol.limits import LEASE_EPOCH_MOST, LEASE_LEAST_MS, LEASE_MARGIN_MS, LEASE_MOST_MS, LEASE_MS
+from moot_protocol.limits import LEASE_LEAST_MS, LEASE_MARGIN_MS, LEASE_MOST_MS, LEASE_MS
 from moot_protocol.merge.kinds import LEASE, Role
 from moot_testkit.bytes.feeds import seed
 from moot_testkit.towns.carrying import joined, plane_of
@@ -124,18 +124,6 @@ def test_a_lease_ends_by_what_was_heard_of_others_where_the_wall_clock_is_late()
     ada.create("mt-one")
     late.receive(ada.batches())
     assert code(lambda: do(late, lambda unit: renew(unit, NAME, 1, "ada", LEASE_MS))) is Code.LOST_RACE
-
-
-def test_after_the_last_epoch_a_lease_is_taken_no_more() -> None:
-    ada = Desk().found()
-
-    def claim(unit: Unit) -> None:
-        editor = Editor(unit, ada.replica.ledger.number, LEASE, view_in(unit).entity(NAME), "ada")
-        editor.add("claims", [LEASE_EPOCH_MOST, ada.replica.id])
-        editor.save()
-
-    do(ada, claim)
-    assert code(lambda: take(ada)) is Code.LIMIT
 
 
 def test_a_lease_is_taken_by_force_and_the_returning_holder_is_fenced() -> None:
@@ -345,6 +333,9 @@ def test_the_epochs_of_another_town_go_on_that_a_release_recovered_which_did_not
     plane, (ada, bea) = federation(Role.ADMIN)
     further = machine(bea, plane, ada)
     assert town_key(ada) < town_key(bea)  # so that the founder's key stands first
+    took(ada)
+    gave_back(ada, 1)  # fewer under that one
+    meet(plane, ada, bea, further)
     for epoch in (1, 2):
         took(further)
         gave_back(further, epoch)

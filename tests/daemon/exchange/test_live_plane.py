@@ -264,6 +264,28 @@ async def test_who_derives_another_state_from_the_same_events_is_told_until_both
             assert set(progress.apart[ada.plane().number]) == apart
 
 
+async def test_a_frontier_that_somebody_puts_back_is_not_heard_again_also_after_a_restart() -> None:
+    async with peers(2, STILL) as (ada, bob):
+        await meet_on_a_line(ada, bob)
+        there, signer = bob.on_remote(), bob.replica.signer(REPLICA_KEY)
+        position = there.log.position()
+
+        def said(digest: bytes) -> Incoming:
+            place = (there.log.next_counter(), digest, summary(position.frontier), Form.ALL, position.frontier)
+            body = FrontierBody(FORMAT, there.plane.id, bob.replica.id, ZEROS, *place)
+            frame = there.sealing.seal(build_frontier_message(signer, body))
+            return Incoming(there.topic, there.sender, Channel.FRONTIER, frame)
+
+        earlier, last = said(bytes(32)), said(position.digest)
+        here = LivePlane(ada.hub, ada.plane(), ada.number("origin"), Progress())
+        assert await ada.hub.in_thread(partial(here.take, last))
+        for incoming in (earlier, last):
+            progress = Progress()
+            restarted = LivePlane(ada.hub, ada.plane(), ada.number("origin"), progress)
+            assert await ada.hub.in_thread(partial(restarted.take, incoming)) == []
+            assert not progress.apart[ada.plane().number]
+
+
 # -- Who listens ---------------------------------------------------------------------------------------------------
 async def test_presence_is_believed_of_its_sender_alone_and_only_when_it_is_news() -> None:
     async with peers(2, STILL) as (ada, bob):

@@ -5,17 +5,23 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from msgspec.msgpack import encode
+from msgspec.structs import replace
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange.messages import Batches
 from moot_protocol.log.batch import batch_link
 from moot_testkit.live import QuietLine
+from moot_testkit.tables import put
+from moot_testkit.towns.counting import let_count
 from moot_testkit.towns.exchanging import STILL, Peer, live_plane, peers, through_line, through_refs
 from mootd.edges.memory_line import MemoryBroker
 from mootd.edges.memory_remote import MemoryRefs
 from mootd.engine.exchange.outbox import OutboxReader
+from mootd.engine.machine.members import note_in_step, seen
 from mootd.engine.machine.remotes import remove_remote
 from mootd.engine.membership.epochs import begin_epoch
+from mootd.engine.stored import layout
 from mootd.exchange.live_plane import AT_ONCE, LivePlane, Reply
 from mootd.exchange.progress import Progress
 from mootd.remotes import Channel, Incoming
@@ -227,3 +233,21 @@ async def test_news_that_comes_while_this_machine_tells_where_it_stands_is_told_
         async with held_up(ada, Channel.FRONTIER, news) as line:
             pass
         assert line.published.count(Channel.FRONTIER) == 2
+
+
+async def test_a_frame_waits_until_everybody_is_known_to_have_been_in_step_after_it_was_published() -> None:
+    async with peers(2, STILL, running=False) as (ada, bob):
+        plane, number = live_plane(ada), ada.plane().number
+        ada.commit(lambda unit: let_count(unit, number, bob.replica.id))
+        ada.commit(lambda unit: note_in_step(unit, number, bob.replica.id))
+        ada.write()
+        await plane.hand_over(Watched())
+        with ada.replica.read() as reader:
+            frames = [frame for _, frame in OutboxReader(reader, ada.number("origin")).frames()]
+            row = seen(reader, number)[bob.replica.id]
+        published = {frame.published_ms for frame in frames}
+        for in_step_ms, left in ((min(published), len(frames)), (max(published) + 1, 0)):
+            known = encode(replace(row, in_step_ms=in_step_ms))
+            put(ada.member.store, Table.META, layout.seen_key(number, bob.replica.id), known)
+            plane.retire()
+            assert len(waiting(ada)) == left

@@ -8,8 +8,9 @@ import pytest
 
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MalformedError, RefusedError
+from moot_protocol.exchange.frontier import FORMAT, Form, FrontierBody, build_frontier_message, summary
 from moot_protocol.exchange.messages import Batches, ForkProof, build_fork, fork_proof
-from moot_protocol.log.batch import batch_link
+from moot_protocol.log.batch import ZEROS, batch_link
 from moot_protocol.merge.kinds import Role
 from moot_protocol.requests.issues import Create, InitProject, IssueFields, Show
 from moot_protocol.sealing.frame import epoch_id, frame_epoch
@@ -251,6 +252,19 @@ def test_who_derives_another_state_from_the_same_events_is_told_until_both_agree
     ):
         assert desk.plane.take([frame]).problems == []
         assert progress.apart == {desk.member.ledger.number: apart}
+
+
+def test_of_whoever_was_never_let_in_nothing_is_noted() -> None:
+    refs = MemoryRefs()
+    desk = machine("desk", refs, None)
+    laptop = machine("laptop", refs, ticket_of(desk).ticket)
+    all_round(desk, laptop)
+    progress, sealing = desk.round(), laptop.plane.sealing
+    stranger = SeedSigner(b"x" * 32)
+    where = summary(laptop.plane.log.position().frontier)
+    body = FrontierBody(FORMAT, desk.plane.plane.id, stranger.public, ZEROS, 1, bytes(32), where, Form.SUMMARY, ())
+    desk.plane.take([sealing.seal(build_frontier_message(stranger, body))])
+    assert progress.apart == {desk.member.ledger.number: set()}
 
 
 # -- Isolation ---------------------------------------------------------------------------------------------------

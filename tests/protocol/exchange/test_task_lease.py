@@ -18,7 +18,7 @@ from moot_protocol.exchange.task_lease import (
     standing_of,
     term_name,
 )
-from moot_protocol.limits import LEASE_EPOCH_MOST, LEASE_LEAST_MS, LEASE_MARGIN_MS, LEASE_MOST_MS
+from moot_protocol.limits import LEASE_LEAST_MS, LEASE_MARGIN_MS, LEASE_MOST_MS
 from moot_protocol.merge.register import Sibling
 
 ADA, BOB, CAT = (bytes([number]) * 32 for number in (1, 2, 3))
@@ -71,7 +71,7 @@ def test_one_holder_whatever_the_order_of_highest_epoch_and_lowest_rank(live: li
     "wrong",
     [
         claim(9, ADA, holder=BOB), claim(9, ADA, holder="ada"), claim(0, ADA), claim(-1, ADA), claim("9", ADA),
-        claim(True, ADA), claim(LEASE_EPOCH_MOST + 1, ADA), claim(9.0, ADA), Sibling("9", 0, ADA, 1),
+        claim(True, ADA), claim(NOW + 1, ADA), claim(9.0, ADA), Sibling("9", 0, ADA, 1),
         Sibling([9], 0, ADA, 1), claim(9, b"short"),
     ],
 )  # fmt: skip
@@ -80,10 +80,15 @@ def test_what_is_no_claim_or_one_in_anothers_name_counts_for_nothing(wrong: Sibl
     assert token_of(wrong, claim(1, BOB, n=3)) == Token(1, BOB)
 
 
+def test_an_epoch_is_no_higher_than_the_time_of_its_claim_in_milliseconds() -> None:
+    assert token_of(claim(NOW, ADA)) == Token(NOW, ADA)
+    assert token_of(claim(NOW + 5, ADA, at=5), claim(NOW + 6, BOB, at=5)) == Token(NOW + 5, ADA)
+
+
 def test_the_end_is_what_the_holder_wrote_last_and_nobody_else() -> None:
     live = [claim(2, ADA)]
     ends = [
-        term(2, ADA, 100),
+        term(2, ADA, 300),
         term(2, ADA, 200, at=5, n=4),
         term(1, ADA, 999, at=9, n=5),
         term(2, BOB, 999, 9, holder=ADA),

@@ -88,8 +88,14 @@ class Exchange:
 
     def ask_anew(self) -> None:
         """Ask all peers again for values that they didn't have: the line to them is new, or somebody waits."""
-        for session in self._sessions.values():
+        for session in [*self._sessions.values()]:  # others may come meanwhile
             session.ask_anew()
+
+    def forget(self, peer: bytes) -> None:
+        """Let go of a peer; what it says next begins anew."""
+        self._sessions.pop(peer, None)
+        self.in_step.discard(peer)
+        self.alarms.pop(peer, None)
 
     def take(self, peer: bytes, message: bytes) -> Taken:
         """Take a message that came from a peer, or claims to.

@@ -1,4 +1,8 @@
-"""What members last said of themselves on a plane: when, and where they stood. Bookkeeping of this machine."""
+"""What members last said of themselves on a plane: when, and where they stood. Bookkeeping of this machine.
+
+Invariant: a member is whoever has a feed of which something counts here. Of another key nothing is noted, and for it
+nobody waits: whoever has had a key of the plane's can sign and seal as anybody.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -35,6 +39,12 @@ MONTH_MS: Final = 30 * DAY_MS
 _decode: Final[Callable[[bytes], Seen]] = msgspec.msgpack.Decoder(Seen).decode
 
 
+def is_member(reader: Reader, plane: int, key: bytes) -> bool:
+    """Whether anything counts of a key's feed."""
+    source = LogSnapshot(reader)
+    return source.feed(source.feed_number(plane, key)).n > 0
+
+
 def is_stale(reader: Reader, plane: int, message: FrontierBody) -> bool:
     """Whether a member has said something later than this."""
     kept = reader.get(Table.META, layout.seen_key(plane, message.sender))
@@ -42,7 +52,9 @@ def is_stale(reader: Reader, plane: int, message: FrontierBody) -> bool:
 
 
 def note_seen(unit: Unit, plane: int, message: FrontierBody) -> bool:
-    """Note a frontier that a member signed; False for one that is stale."""
+    """Note a frontier that a member signed; False for one that is stale, or a stranger's."""
+    if not is_member(unit.transaction, plane, message.sender):
+        return False
     key = layout.seen_key(plane, message.sender)
     kept = unit.transaction.get(Table.META, key)
     before = Seen(0, 0, b"") if kept is None else _decode(kept)
@@ -54,7 +66,9 @@ def note_seen(unit: Unit, plane: int, message: FrontierBody) -> bool:
 
 
 def note_in_step(unit: Unit, plane: int, member: bytes) -> None:
-    """Note that a member stands where this replica stands."""
+    """Note that a member stands where this replica stands; of a stranger nothing."""
+    if not is_member(unit.transaction, plane, member):
+        return
     key = layout.seen_key(plane, member)
     kept = unit.transaction.get(Table.META, key)
     row = Seen(unit.now_ms, 0, b"") if kept is None else _decode(kept)
@@ -89,5 +103,20 @@ def last_seen_ms(row: FeedRow, heard: Seen | None, now_ms: int) -> int:
 
 def seen(reader: Reader, plane: int) -> dict[bytes, Seen]:
     """Member's key → what was last heard from it."""
+    return {key: row for key, row in _rows(reader, plane).items() if is_member(reader, plane, key)}
+
+
+def strangers(reader: Reader, plane: int) -> list[bytes]:
+    """Keys of which something is noted and that are no member's: an earlier release noted it, or all was cut since."""
+    return sorted(_rows(reader, plane).keys() - seen(reader, plane).keys())
+
+
+def forget_strangers(unit: Unit, plane: int) -> None:
+    """Drop what is noted of them."""
+    for key in strangers(unit.transaction, plane):
+        unit.transaction.delete(Table.META, layout.seen_key(plane, key))
+
+
+def _rows(reader: Reader, plane: int) -> dict[bytes, Seen]:
     prefix = layout.seen_key(plane, b"")
     return {key[len(prefix) :]: _decode(value) for key, value in reader.scan(Table.META, prefix, layout.after(prefix))}

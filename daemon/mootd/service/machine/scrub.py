@@ -111,6 +111,8 @@ class Scrub:
         self._told = told
         self._damages = damages
         self._pass: _Pass | None = None
+        self._is_limited = False
+        """Whether the lease could not be taken when it was tried last, though nobody held it."""
         self._tell_of_last()
 
     def _tell_of_last(self) -> None:
@@ -190,13 +192,21 @@ class Scrub:
         try:
             taken = self._commit(lambda unit: acquire(unit, NAME, ACTOR, LEASE_MS)).standing
         except RefusedError as error:
-            if error.code not in {Code.CONFLICT, Code.NOT_READY, Code.DENIED}:
+            if error.code not in {Code.CONFLICT, Code.NOT_READY, Code.DENIED, Code.LIMIT}:
                 raise
+            self._tell_of_limit(error)
             return False
+        self._is_limited = False
         if held is None or held.token != taken.token:
             self._pass = _Pass(taken.token, self._damages.now_ms())
             self._told("scrub.begun", epoch=taken.token.epoch)
         return True
+
+    def _tell_of_limit(self, error: RefusedError) -> None:
+        """Tell, once, that somebody has put the lease out of reach for a while."""
+        is_limited, self._is_limited = self._is_limited, error.code is Code.LIMIT
+        if self._is_limited and not is_limited:
+            self._told("scrub.kept_waiting", error=str(error), hint=error.hint)
 
     def _now_ms(self) -> int:
         return max(self._replica.wall.now_ms(), to_ms(self._replica.clock.last))

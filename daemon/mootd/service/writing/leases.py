@@ -38,7 +38,7 @@ def _promote(unit: Unit, request: PromoteTown) -> dict[str, Any]:
         try:
             taken = acquire(unit, held.name, request.actor, request.ttl_ms, force=request.force)
         except RefusedError as error:
-            if error.code is not Code.CONFLICT:
+            if error.code not in {Code.CONFLICT, Code.LIMIT}:
                 raise
             answer["held"].append(before)
         else:

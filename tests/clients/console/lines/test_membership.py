@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from moot.console.lines.membership import named, replica_rows, state_words, town_rows
+from moot.console.lines.membership import named, no_epoch_told, replica_rows, state_words, town_rows
 from moot.console.text.style import style_of
 from moot_testkit.clients.canned_api import NOW_MS
 from moot_testkit.clients.terminal import FACTS, at_terminal
@@ -65,3 +65,14 @@ def test_a_name_never_stands_without_its_key() -> None:
 
 def test_states_are_words() -> None:
     assert (state_words("ok"), state_words("ended"), state_words("no_charter")) == ("", "removed", "no charter")
+
+
+def test_what_is_said_where_no_new_key_followed_depends_on_who_makes_it() -> None:
+    assert list(no_epoch_told([{"epoch": "ab", "no_epoch": ""}, {"epoch": "cd"}])) == []
+    (told,) = no_epoch_told([{"epoch": "", "no_epoch": ""}, {"epoch": ""}])
+    assert told.startswith("An admin of the plane has to change its key")
+    crowded = {"epoch": "", "no_epoch": f"too many{FOUL}"}
+    told, *rest = no_epoch_told([crowded, crowded, {"epoch": "ab", "no_epoch": ""}])
+    assert told.startswith("No new key yet: too many")
+    assert "\x1b" not in told
+    assert rest == ["Until there is one, nothing new is sent"]

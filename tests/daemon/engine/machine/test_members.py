@@ -5,14 +5,40 @@ from moot_protocol.exchange.frontier import FORMAT, Form, FrontierBody
 from moot_protocol.merge.kinds import Role
 from moot_testkit.bytes.feeds import seed
 from moot_testkit.towns.carrying import founder, plane_of
+from moot_testkit.towns.counting import let_count
 from moot_testkit.towns.federating import federation, machine, meet, town_key, towns
 from moot_testkit.towns.town import START_MS, Member
-from mootd.engine.machine.members import MONTH_MS, Seen, covered_since, last_seen_ms, note_in_step, note_seen, seen
+from mootd.engine.machine.members import (
+    MONTH_MS,
+    Seen,
+    covered_since,
+    forget_strangers,
+    last_seen_ms,
+    note_in_step,
+    note_seen,
+    seen,
+    strangers,
+)
 from mootd.engine.membership.removing import remove_town, retire
+from mootd.engine.stored import layout
 from mootd.engine.stored.log import FeedRow
+from mootd.store.port import Table
 
 ADA, BOB = seed("ada"), seed("bob")
 HERE, THERE = seed("a frontier"), seed("another frontier")
+
+
+def count(member: Member, key: bytes, n: int = 1, plane: int = 1) -> None:
+    """Take so much of a key's feed to count on a plane."""
+    member.commit(lambda unit: let_count(unit, plane, key, n))
+
+
+def knowing() -> Member:
+    """A founder that knows two machines."""
+    made = founder()
+    count(made, ADA)
+    count(made, BOB)
+    return made
 
 
 def said(member: Member, sender: bytes, counter: int, summary: bytes = HERE, plane: int = 1) -> bool:
@@ -29,6 +55,13 @@ def heard(member: Member, plane: int = 1) -> dict[bytes, Seen]:
         return seen(reader, plane)
 
 
+def rows(member: Member) -> list[bytes]:
+    """The keys of which anything is noted on the ledger."""
+    prefix = layout.seen_key(1, b"")
+    with member.replica.read() as reader:
+        return [key[len(prefix) :] for key, _ in reader.scan(Table.META, prefix, layout.after(prefix))]
+
+
 def covered(member: Member) -> int:
     """How many milliseconds after the start everybody heard of lately had everything."""
     with member.replica.read() as reader:
@@ -40,7 +73,7 @@ def later(member: Member, ms: int) -> None:
 
 
 def test_the_last_that_a_member_said_is_known_also_after_a_restart() -> None:
-    member = founder()
+    member = knowing()
     assert said(member, ADA, 4)
     later(member, 10)
     assert said(member, ADA, 5, THERE)
@@ -49,7 +82,7 @@ def test_the_last_that_a_member_said_is_known_also_after_a_restart() -> None:
 
 
 def test_a_stale_message_tells_nothing() -> None:
-    member = founder()
+    member = knowing()
     said(member, ADA, 5)
     later(member, 10)
     assert not said(member, ADA, 5, THERE)
@@ -58,14 +91,38 @@ def test_a_stale_message_tells_nothing() -> None:
 
 
 def test_planes_are_kept_apart() -> None:
-    member = founder()
+    member = knowing()
+    count(member, ADA, plane=2)
     said(member, ADA, 5, plane=2)
     assert heard(member) == {}
     assert said(member, ADA, 5)
 
 
-def test_when_a_member_was_in_step_stays_known_when_it_says_something_else() -> None:
+def test_of_a_key_of_whose_feed_nothing_counts_nothing_is_noted() -> None:
     member = founder()
+    assert not said(member, ADA, 5)
+    in_step(member, ADA)
+    assert rows(member) == []
+    count(member, ADA)
+    assert said(member, ADA, 5)
+
+
+def test_a_row_of_such_a_key_is_ignored_and_dropped() -> None:
+    member = knowing()
+    in_step(member, ADA)
+    later(member, 10)
+    in_step(member, BOB)
+    count(member, ADA, n=0)  # all that it wrote was cut, or an earlier release noted it
+    with member.replica.read() as reader:
+        assert strangers(reader, 1) == [ADA]
+    assert heard(member).keys() == {BOB}
+    assert covered(member) == 10
+    member.commit(lambda unit: forget_strangers(unit, 1))
+    assert rows(member) == [BOB]
+
+
+def test_when_a_member_was_in_step_stays_known_when_it_says_something_else() -> None:
+    member = knowing()
     said(member, ADA, 1)
     later(member, 10)
     in_step(member, ADA)
@@ -75,14 +132,14 @@ def test_when_a_member_was_in_step_stays_known_when_it_says_something_else() -> 
 
 
 def test_a_member_may_be_in_step_before_it_said_where_it_stands() -> None:
-    member = founder()
+    member = knowing()
     in_step(member, ADA)
     assert heard(member) == {ADA: Seen(START_MS, 0, b"", START_MS)}
     assert said(member, ADA, 1)
 
 
 def test_who_is_alone_is_covered_by_now() -> None:
-    member = founder()
+    member = knowing()
     later(member, 50)
     in_step(member, member.id)
     later(member, 10)
@@ -98,7 +155,7 @@ def test_who_writes_was_heard_of_whatever_it_said_before() -> None:
 
 
 def test_everybody_is_covered_up_to_where_the_last_one_was() -> None:
-    member = founder()
+    member = knowing()
     in_step(member, ADA)
     later(member, 10)
     in_step(member, BOB)
@@ -109,14 +166,14 @@ def test_everybody_is_covered_up_to_where_the_last_one_was() -> None:
 
 
 def test_who_was_never_in_step_covers_nothing() -> None:
-    member = founder()
+    member = knowing()
     in_step(member, ADA)
     said(member, BOB, 1)
     assert covered(member) == -START_MS
 
 
 def test_who_was_not_heard_of_for_a_month_is_waited_for_no_more() -> None:
-    member = founder()
+    member = knowing()
     said(member, BOB, 1)
     later(member, MONTH_MS - 1)
     in_step(member, ADA)
@@ -128,6 +185,7 @@ def test_who_was_not_heard_of_for_a_month_is_waited_for_no_more() -> None:
 def test_a_machine_that_was_retired_is_waited_for_no_more() -> None:
     one = founder("one")
     two = machine(one, one.ledger.id)
+    count(one, ADA)
     said(one, two.id, 1)
     in_step(one, ADA)
     assert covered(one) == -START_MS

@@ -9,10 +9,13 @@ from typing import TypeVar
 import msgspec
 import pytest
 
+from moot_protocol.exchange.task_lease import CLAIMS
 from moot_protocol.limits import LEASE_MS
+from moot_protocol.merge.kinds import LEASE
 from moot_protocol.requests.leases import Leases, PromoteTown
 from moot_testkit.towns.engine import Desk, exchange, town_of
 from mootd.engine.checking import fsck
+from mootd.engine.editor import Editor
 from mootd.engine.stored import layout
 from mootd.engine.task_leases import fenced, view_in
 from mootd.engine.unit import Unit
@@ -242,3 +245,24 @@ async def test_it_goes_on_after_something_unforeseen(desk: Desk, monkeypatch: py
     with suppress(asyncio.CancelledError):
         await task
     assert one.told == ["scrub.failed"]
+
+
+def test_a_lease_whose_epochs_somebody_has_driven_up_is_waited_for_which_is_told_once(desk: Desk) -> None:
+    def drive(unit: Unit) -> None:
+        editor = Editor(unit, desk.replica.ledger.number, LEASE, view_in(unit).entity(scrub.NAME), "thief")
+        editor.add(CLAIMS, [desk.clock.now_ms(), desk.replica.id])
+        editor.save()
+
+    one = Scrubber(desk)
+    for _ in range(2):
+        with desk.replica.transaction() as unit:
+            drive(unit)
+        for _ in range(2):
+            assert one.scrub.step() == FIRST_MS
+        assert one.told == ["scrub.kept_waiting"]
+        one.told.clear()
+        desk.clock.advance(1)
+        one.finish()
+        assert one.told == ["scrub.begun", "scrub.done"]
+        one.told.clear()
+        desk.clock.advance(EVERY_MS)

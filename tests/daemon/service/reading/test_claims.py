@@ -8,6 +8,7 @@ from moot_protocol.requests.claims import ClaimPeers, Handoffs, WriteHandoff
 from moot_protocol.requests.issues import InitProject, Update, WorkspaceInfo
 from moot_protocol.requests.machine import Events
 from moot_protocol.requests.memories import Prime
+from moot_testkit.towns.counting import let_count
 from moot_testkit.towns.engine import PROJECT, Desk, exchange, town_of
 from mootd.engine.machine.members import note_seen
 from mootd.engine.unit import Unit
@@ -45,6 +46,8 @@ def test_a_workspace_is_told_with_the_actors_claims_only_where_they_want_attenti
 def hear(desk: Desk, counter: int, *, agrees: bool) -> None:
     """Hear from another machine, which stands where this one stands, or elsewhere."""
     plane = desk.replica.ledger.number
+    with desk.replica.transaction() as unit:
+        let_count(unit, plane, PEER)
     with desk.replica.read() as reader:
         here = summary(_frontier(Snapshot(desk.replica, reader, 0), plane))
     body = FrontierBody(

@@ -3,13 +3,17 @@
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.exchange.task_lease import CLAIMS
 from moot_protocol.ids import key_text
 from moot_protocol.limits import LEASE_MS
+from moot_protocol.merge.kinds import LEASE
 from moot_protocol.requests.audit import ListAudit
 from moot_protocol.requests.leases import AcquireLease, Leases, PromoteTown, ReleaseLease, RenewLease
 from moot_protocol.requests.membership import RotateTownKey
 from moot_testkit.towns.engine import Desk, exchange, town_of
 from moot_testkit.towns.town import make_api
+from mootd.engine.editor import Editor
+from mootd.engine.task_leases import view_in
 
 
 def test_a_lease_is_answered_by_each_request_about_it() -> None:
@@ -55,6 +59,18 @@ def test_by_force_everything_is_taken_under_the_next_epoch_and_the_other_machine
     exchange(ada, bob)
     assert [(each["name"], each["fenced"]) for each in ada.ask(Leases()) if each["fenced"]] == [("nightly", 1)]
     assert all(each["is_here"] for each in bob.ask(Leases()))
+
+
+def test_one_that_has_no_next_epoch_yet_keeps_none_of_the_others_from_being_taken() -> None:
+    ada, bob = towns()
+    with ada.replica.transaction() as unit:
+        editor = Editor(unit, ada.replica.ledger.number, LEASE, view_in(unit).entity("weekly"), "ada")
+        claims = [group for group, _ in editor.elements(CLAIMS)]
+        editor.add(CLAIMS, [ada.clock.now_ms(), ada.replica.id], over=claims)
+        editor.save()
+    exchange(ada, bob)
+    answer = bob.do(PromoteTown(actor="bob", force=True))
+    assert (names(answer["moved"]), names(answer["held"])) == (["done", "nightly"], ["weekly"])
 
 
 def test_what_this_machine_held_under_a_former_key_is_taken_under_its_present_one() -> None:

@@ -31,6 +31,7 @@ from moot_testkit.refusals import refusal, refusal_code
 from moot_testkit.towns.carrying import founder, newcomer, plane_of, send
 from moot_testkit.towns.federating import bring, copy_of, federation, feed, machine, meet, town_key, towns, write
 from moot_testkit.towns.town import Api, Member, make_api
+from mootd.engine.membership import epochs
 from mootd.engine.membership.towns import keep_name
 from mootd.engine.stored import layout
 from mootd.engine.unit import Unit
@@ -254,8 +255,36 @@ def test_a_machine_is_retired_by_the_beginning_of_its_key(shared: tuple[bytes, M
     assert refusal_code(lambda: Api(one).call(RetireReplica(actor="ada", replica=name))) is Code.DENIED
     assert refusal_code(lambda: Api(two).call(RetireReplica(actor="ada", replica=name[:3]))) is Code.NOT_FOUND
     done = Api(two).call(RetireReplica(actor="ada", replica=name[:8]))
-    assert done == {"replica": name, "planes": [{"plane": plane_of(two, plane).name, "n": 1, "epoch": ""}]}
+    ended = {"plane": plane_of(two, plane).name, "n": 1, "epoch": "", "no_epoch": "", "same_ticket": []}
+    assert done == {"replica": name, "planes": [ended]}  # a writer's machine, which may begin no epoch
     assert feed(two, plane, further.id).ended
+
+
+def test_machines_that_came_with_the_ticket_of_one_that_is_retired_are_answered() -> None:
+    one, lost, other = Api(founder("one")), Api(newcomer("lost")), Api(newcomer("other"))
+    plane, ticket = one.member.ledger.id, one.call(Invite(actor="ada"))["ticket"]
+    for each in (lost, other):
+        each.call(Join(actor="bea", ticket=ticket))
+        meet(plane, one.member, each.member)
+    (done,) = one.call(RetireReplica(actor="ada", replica=key_text(lost.member.id)))["planes"]
+    assert done["same_ticket"] == [key_text(other.member.id)]
+    assert (done["epoch"], done["no_epoch"]) == (epoch(one, plane), "")
+
+
+def test_where_too_many_count_for_a_new_epoch_an_end_is_written_and_the_reason_answered(
+    shared: tuple[bytes, Member, Member, Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane, one, two, _ = shared
+    lost = machine(one, plane, two, name="lost")
+    monkeypatch.setattr(epochs, "EPOCH_RECIPIENTS", 0)
+    (done,) = Api(one).call(RetireReplica(actor="ada", replica=key_text(lost.id)))["planes"]
+    assert feed(one, plane, lost.id).ended
+    assert done["epoch"] == ""
+    assert "plane ledger can't have a new key" in done["no_epoch"]
+    assert "`moot member remove` removes a town, its key given after --" in done["no_epoch"]
+    (done,) = Api(one).call(RemoveTown(actor="ada", town=key_text(town_key(two))))["planes"]
+    assert towns(one, plane)[town_key(two)].ended
+    assert "`moot replica retire` ends a machine that isn't yours" in done["no_epoch"]
 
 
 def test_a_plane_s_key_is_changed_by_an_admin(shared: tuple[bytes, Member, Member, Member]) -> None:
