@@ -4,6 +4,8 @@ import sys
 from itertools import permutations
 from pathlib import Path
 
+from stage import aside, folded
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 
 from moot_protocol.requests.base import Mutation
@@ -55,7 +57,7 @@ def main() -> None:
     issue = do(laptop, Create(actor="ada", project=PROJECT, fields=IssueFields(title="Mend the roof", priority=2)))[
         "id"
     ]
-    print(f"\n  {NAMES[0]} creates {issue}; after {exchange(members)} messages all three have it. Now they part.")
+    aside(f"{NAMES[0]} creates {issue}; after {exchange(members)} messages all three have it. Now they part.")
     do(laptop, Update(actor="ada", id=issue, fields=IssueFields(priority=0), add_labels=("urgent",)))
     do(desktop, Update(actor="ada", id=issue, fields=IssueFields(priority=1), add_labels=("roof",)))
     do(agent, AddComment(actor="agent-7", id=issue, text="The tiles have come."))
@@ -67,13 +69,14 @@ def main() -> None:
     shown = [read(member, issue) for member in members]
     for name, (document, digest) in zip(NAMES, shown, strict=True):
         labels, conflicts = ", ".join(document["labels"]), ", ".join(document["_conflicts"])
-        print(
-            f"    {name:<16} P{document['priority']} {document['status']}, labels {labels}, "
-            f"{len(document['comments'])} comment, in conflict: {conflicts}; digest {digest[:16]}"
+        told = (
+            f"P{document['priority']} {document['status']}, labels {labels}, {len(document['comments'])} comment, "
+            f"in conflict: {conflicts}; digest {digest[:16]}"
         )
+        print(folded(told, f"    {name:<16} ", " " * 21))
     if any(other != shown[0] for other in shown):
         raise SystemExit("they disagree")
-    print("\n  All agree. Nothing was lost: both priorities are kept until somebody settles it (`moot resolve`).")
+    aside("All agree. Nothing was lost: both priorities are kept until somebody settles it (`moot resolve`).")
 
 
 if __name__ == "__main__":

@@ -82,7 +82,8 @@ def line_problem(name: str) -> str | None:
 
 KEY_BEGINNING_CHARS: Final = 4
 """Least characters of a key that stand for it."""
-_KEY_CHARS: Final = 43
+KEY_CHARS: Final = 43
+"""Characters of a key's text."""
 _URLSAFE: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _LAST: Final = frozenset("AEIMQUYcgkosw048")
 """What the last of 43 characters may be: it stands for 4 bits of a key and two zeros."""
@@ -97,6 +98,11 @@ def key_text(key: bytes) -> str:
     return base64.urlsafe_b64encode(key).rstrip(b"=").decode()
 
 
+def key_word(key: str) -> str:
+    """A key's text, or how it begins, as the last word of a command: after `--` where it would be taken for flags."""
+    return f"-- {key}" if key.startswith("-") else key
+
+
 def key_begins(key: bytes, typed: str) -> bool:
     """Whether somebody who typed the beginning of a key's text may mean that key."""
     return len(typed) >= KEY_BEGINNING_CHARS and key_text(key).startswith(typed)
@@ -104,7 +110,7 @@ def key_begins(key: bytes, typed: str) -> bool:
 
 def key_from_text(text: str) -> bytes | None:
     """The 32 bytes behind `key_text`, or None where the text is nothing of the kind."""
-    if len(text) != _KEY_CHARS or text[-1] not in _LAST:
+    if len(text) != KEY_CHARS or text[-1] not in _LAST:
         return None
     try:
         return binascii.a2b_base64(text.encode("ascii").translate(_STANDARD) + b"=", strict_mode=True)

@@ -16,6 +16,7 @@ from moot_protocol.ids import (
     key_begins,
     key_from_text,
     key_text,
+    key_word,
     line_problem,
 )
 from moot_protocol.limits import ENTITY_BYTES, ID_PREFIX_CHARS, KEY_BYTES
@@ -189,3 +190,7 @@ def test_a_key_is_meant_by_its_beginning_from_four_characters_on(key: bytes, oth
 def test_a_name_on_one_line_has_no_line_breaks_and_no_control_characters() -> None:
     assert line_problem("Ada Łovelace 🚀") is None
     assert all(line_problem(f"a{c}b") for c in ("\n", "\r", "\t", "\x1b", "\x85", "\ud800"))
+
+
+def test_a_key_that_would_be_taken_for_flags_goes_behind_two_dashes() -> None:
+    assert [key_word(key) for key in ("AbCd", "-bCd", "--Cd")] == ["AbCd", "-- -bCd", "-- --Cd"]

@@ -1,12 +1,17 @@
 """What a command is: a name, its arguments, and a function from context to exit code."""
 
-from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+import re
+from argparse import Action, ArgumentParser, Namespace
+from collections.abc import Callable, Iterable
 from time import monotonic
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from moot.console.api import Api
 from moot.console.terminal import Terminal
+from moot_protocol.ids import KEY_BEGINNING_CHARS, KEY_CHARS
+
+_DASHED: Final = re.compile(r"-[\w-]+", re.ASCII)
+"""What a key looks like that begins with a dash, as one in 64 does; or the beginning of it."""
 
 
 class Context(NamedTuple):
@@ -61,3 +66,33 @@ def issue_argument(parser: ArgumentParser) -> None:
 def plane_argument(parser: ArgumentParser) -> None:
     """Adds `--plane`, which narrows a list to one plane."""
     parser.add_argument("--plane", default="", metavar="PLANE", help="of this plane alone")
+
+
+# -- Keys --------------------------------------------------------------------------------------------------------
+def key_typed(text: str) -> str:
+    """The type of an argument that is a key, or may be one."""
+    return text
+
+
+def key_argument(parser: ArgumentParser, name: str, *, metavar: str, told: str) -> None:
+    """Adds an argument that is a key, or may be one.
+
+    Args:
+        parser: the command's.
+        name: the argument's.
+        metavar: what it is called in help.
+        told: what help says of it.
+    """
+    parser.add_argument(name, type=key_typed, metavar=metavar, help=f"{told}; after -- if that begins with -")
+
+
+def of_key(argument: str, actions: Iterable[Action]) -> str:
+    """Ends a message about flags where a key may have been meant; empty where it can't have been.
+
+    Args:
+        argument: what was typed.
+        actions: the arguments that the command takes; where none is a key, only a whole one is taken for a key.
+    """
+    takes_keys = any(action.type is key_typed for action in actions)
+    is_of_key = (KEY_BEGINNING_CHARS if takes_keys else KEY_CHARS) <= len(argument) <= KEY_CHARS
+    return "; a key that begins with a dash goes after --" if is_of_key and _DASHED.fullmatch(argument) else ""

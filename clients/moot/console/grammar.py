@@ -13,7 +13,7 @@ from argparse import SUPPRESS, Action, ArgumentParser, HelpFormatter, Namespace,
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
-from moot.console.command import Command
+from moot.console.command import Command, of_key
 from moot.console.described import Described, Flag
 from moot.console.text.table import LEAST_FLEXIBLE
 from moot_protocol.errors import Code, RefusedError
@@ -36,8 +36,6 @@ _LITERAL: Final = "\0"
 _TOO_MUCH: Final = "unrecognized arguments: --"
 """How argparse begins where all words of a command that takes none are too many: it names what we put before them."""
 """Put before a value that is `--` itself, which argparse would drop."""
-KEY_CHARS: Final = 43
-"""Characters of a machine's or a town's key."""
 
 
 class Invocation(NamedTuple):
@@ -143,7 +141,7 @@ class CommandParser(ArgumentParser):
         if action is None and not argument.startswith("--") and len(argument) > 2:
             return self._cluster(argument, following)
         if action is None:
-            raise self._unknown(name)
+            raise self._unknown(name, argument)
         if action.nargs == 0:
             return ([name] if not equals or self._switch(name, value) else []), False
         if equals:
@@ -159,11 +157,13 @@ class CommandParser(ArgumentParser):
             name = f"-{letter}"
             action = self._option_string_actions.get(name)
             if action is None:
-                raise self._unknown(name if index > 1 else argument)
+                raise self._unknown(name if index > 1 else argument, argument)
             if action.nargs == 0:
                 found.append(name)
                 continue
             rest = argument[index + 1 :].removeprefix("=")
+            if rest and action.dest == "directory" and (told := of_key(argument, self._actions)):
+                raise self._mistake(f"-C and its folder are two arguments{told}")
             if rest:
                 return [*found, f"{name}={_literal(rest)}"], False
             if following is None:
@@ -176,11 +176,11 @@ class CommandParser(ArgumentParser):
             self.error(f"{name} takes no value")
         return _SWITCH[value]
 
-    def _unknown(self, name: str) -> RefusedError:
+    def _unknown(self, name: str, argument: str) -> RefusedError:
         known = [option for option, action in self._option_string_actions.items() if action.help != SUPPRESS]
-        is_key = len(name) == KEY_CHARS and not name.startswith("--")  # one in 64 begins with a dash
-        after = "; a key that begins with a dash goes after --" if is_key else ""
-        return self._mistake(f"unknown flag {name}{did_you_mean(name, known)}{after}")
+        near = did_you_mean(name, known)
+        told = "" if near and name.startswith("--") else of_key(argument, self._actions)
+        return self._mistake(f"unknown flag {name}{near}{told}")
 
     def _mistake(self, message: str) -> RefusedError:
         return RefusedError(message, code=Code.USAGE, hint=f"see `{' '.join(['moot help', self.name]).strip()}`")

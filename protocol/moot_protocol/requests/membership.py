@@ -104,8 +104,9 @@ class Replicas(Request[list[dict[str, Any]]], kw_only=True):
 class RemoveTown(Mutation[dict[str, Any]], kw_only=True):
     """Remove a town from a plane: its charter and all its replicas end at what is accepted here, and the key changes.
 
-    Answer: `{"town", "name", "planes": [{"plane", "replicas": [replica], "events", "epoch"}], "dropped": [{"plane",
-    "replica", "branches": [{"branch", "events"}], "waiting"}]}`; `epoch` is the new one; `dropped` as of `Recover`.
+    Answer: `{"town", "name", "planes": [{"plane", "replicas": [replica], "events", "epoch", "no_epoch"}], "dropped":
+    [{"plane", "replica", "branches": [{"branch", "events"}], "waiting"}]}`; `epoch` is the new one and `no_epoch` as of
+    `RetireReplica`; `dropped` as of `Recover`.
     Raises `denied` where this machine's town may not remove it, `not_found`, `ambiguous`, `conflict` where events
     would go that are nowhere else; all that would is told.
     """
@@ -120,9 +121,12 @@ class RemoveTown(Mutation[dict[str, Any]], kw_only=True):
 class RetireReplica(Mutation[dict[str, Any]], kw_only=True):
     """End a replica of this machine's town at what is accepted of it here, and begin a new epoch where that may be.
 
-    Answer: `{"replica", "planes": [{"plane", "n", "epoch"}]}`; `epoch` is empty where an admin has to begin it: until
-    one has, nothing is sealed. Raises `denied` where the town's key isn't on this machine, `not_found`, `ambiguous`,
-    `conflict` for this machine itself, and where events would go that are nowhere else.
+    Answer: `{"replica", "planes": [{"plane", "n", "epoch", "no_epoch", "same_ticket": [replica]}]}`; `epoch` is empty
+    where an admin has to begin it: until one has, nothing is sealed. `no_epoch` says why this machine, which is an
+    admin's, couldn't begin it, and what to do; empty where it could. `same_ticket` are the town's other machines that
+    came with the same invite and count: whoever has the ticket that a machine came with can let in others. Raises
+    `denied` where the town's key isn't on this machine, `not_found`, `ambiguous`, `conflict` for this machine itself,
+    and where events would go that are nowhere else.
     """
 
     method = "retire_replica"
@@ -154,12 +158,13 @@ class Forks(Request[list[dict[str, Any]]], kw_only=True):
 class SettleFork(Mutation[dict[str, Any]], kw_only=True):
     """Let one history of a forked feed count, for good. A town whose charter it is is removed with that.
 
-    Answer: `{"plane", "author", "kind", "branch", "n", "replicas": [replica], "epoch", "dropped"}`: the last event that
-    counts, of a charter the town's replicas that count on, the new epoch, empty where an admin has to begin it, and
-    `dropped`: how many events of other histories are nowhere else and count no more; null where a history isn't held,
-    so that nobody can tell (of a charter 0). Raises `denied` where this machine's town may not settle it, `conflict`
-    where it is settled already, and where events would go of which nothing was to choose: what waits for its time, and
-    what a machine of the town hasn't anywhere else; `not_found`, `ambiguous`.
+    Answer: `{"plane", "author", "kind", "branch", "n", "replicas": [replica], "epoch", "no_epoch", "dropped"}`: the
+    last event that counts, of a charter the town's replicas that count on, the new epoch, empty where an admin has to
+    begin it, `no_epoch` as of `RetireReplica`, and `dropped`: how many events of other histories are nowhere else and
+    count no more; null where a history isn't held, so that nobody can tell (of a charter 0). Raises `denied` where this
+    machine's town may not settle it, `conflict` where it is settled already, and where events would go of which nothing
+    was to choose: what waits for its time, and what a machine of the town hasn't anywhere else; `not_found`,
+    `ambiguous`.
     """
 
     method = "settle_fork"
@@ -192,10 +197,10 @@ class Recover(Mutation[dict[str, Any]], kw_only=True):
     All planes that the key can recover are recovered together. Remotes are read first, but not for a dry run.
 
     Answer: `{"plane", "planes": [every plane recovered], "town", "removed": [town, of any of them], "recovery",
-    "epoch": of the plane that was named, "dropped": [{"plane", "replica", "branches": [{"branch", "events"}],
-    "waiting": batches}], "lost_memories", "lost_documents"}`, keys as text. Dropped is what machines had written that
-    is nowhere else; lost are the memories and documents that were this machine's town's word and aren't any more, since
-    whoever had the removed key may have written them. Raises
+    "epoch", "no_epoch": of the plane that was named, "dropped": [{"plane", "replica", "branches": [{"branch",
+    "events"}], "waiting": batches}], "lost_memories", "lost_documents"}`, keys as text. Dropped is what machines had
+    written that is nowhere else; lost are the memories and documents that were this machine's town's word and aren't
+    any more, since whoever had the removed key may have written them. Raises
     `not_ready` where a remote can't be read or the recovery key's own feed hasn't come whole; `denied` for words of
     another plane; `conflict` where that feed is forked, which can't be settled (a new plane has to be founded), or
     where the founder is removed already, or where events of machines would go that are nowhere else; all that would is

@@ -343,6 +343,24 @@ def test_what_is_no_number_is_told_in_words() -> None:
     assert refusal("update", "a1", "-p", "high").message == "argument -p/--priority: 'high' is no whole number"
 
 
+TAKE_KEYS = ("replica retire", "member remove", "invite close", "fork settle --branch ab", "mail send", "nudge")
+
+
+@pytest.mark.parametrize("command", TAKE_KEYS)
+def test_a_beginning_of_a_key_that_looks_like_flags_is_told_from_them(command: str) -> None:
+    for key in ("-bQB9pBLn55r", "-C3RWVQabcde", "-qbcdef", "-hbcdef", "-q-abc", "-vC3RWVQ", "--bcdefghijk", "-b_9"):
+        ran = run_console(f"{command} {key} hi")
+        assert ran.code == 2, key
+        assert "a key that begins with a dash goes after --" in ran.err, key
+
+
+def test_what_is_no_key_is_not_taken_for_one() -> None:
+    for argv in ("replica retire --dropp AAAA", "replica retire -zz", "replica retire -C/tmp AAAA", "show -bQB9pBLn5"):
+        ran = run_console(argv)
+        assert ran.code == 2, argv
+        assert "goes after" not in ran.err, argv
+
+
 def test_a_key_that_begins_with_a_dash_is_told_from_a_flag() -> None:
     ran = run_console(f"replica retire -{'g' * 42}")
     assert ran.code == 2

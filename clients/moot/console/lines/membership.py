@@ -3,7 +3,7 @@
 A name is what a town says of itself, so its key stands beside it; whatever others have named goes through `neutralise`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from moot.console.lines.exchange import KEY_SHOWN, table
@@ -35,6 +35,21 @@ def named(town: Document) -> str:
     key = neutralise(str(town["town"]))[:KEY_SHOWN]
     name = neutralise(str(town.get("name", "")))
     return f"{name} {key}" if name else key
+
+
+def no_epoch_told(ends: Iterable[Document]) -> Iterator[str]:
+    """What is said where an end on a plane was followed by no new key.
+
+    Args:
+        ends: of each plane, `epoch` and `no_epoch` as `RetireReplica` answers them.
+    """
+    lacking = [end for end in ends if not end["epoch"]]
+    reasons = dict.fromkeys(neutralise(str(end.get("no_epoch", ""))) for end in lacking)
+    yield from (f"No new key yet: {why}" for why in reasons if why)
+    if reasons.keys() == {""}:
+        yield "An admin of the plane has to change its key; until one does, nothing new is sent"
+    elif reasons:
+        yield "Until there is one, nothing new is sent"
 
 
 def town_rows(style: Style, towns: Iterable[Document], *, with_plane: bool = True) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from moot_protocol.errors import Code, MalformedError, RefusedError
-from moot_protocol.ids import key_text
+from moot_protocol.ids import key_text, key_word
 from moot_protocol.log.batch import Batch
 from moot_protocol.log.event import Event
 from moot_protocol.merge.kinds import CERTIFICATE, CHARTER
@@ -177,10 +177,10 @@ def _ways(losses: Collection[Loss], keeps: str) -> Iterator[str]:
         yield "`moot fork list` tells what each does"
     machines = [each for each in forked if each.row.kind != CHARTER]
     if machines:
-        name = key_text(machines[0].row.author) if len(machines) == 1 else "REPLICA"
-        yield f"{keeps or f'`moot fork settle {name} --branch NAME`'} ends it too, and keeps one"
+        name = key_word(key_text(machines[0].row.author)) if len(machines) == 1 else "REPLICA"
+        yield f"{keeps or f'`moot fork settle --branch NAME {name}`'} ends it too, and keeps one"
         yield "`moot salvage` where another was written, then `moot sync`, keeps that too"
     if len(machines) < len(forked):
-        yield "`moot fork settle TOWN --branch NAME` removes the town, too, and keeps one history of its charter"
+        yield "`moot fork settle --branch NAME TOWN` removes the town, too, and keeps one history of its charter"
     if any(each.waiting for each in losses):
         yield "`moot status` says when what waits counts: end it after that"

@@ -27,8 +27,8 @@ from mootd.engine.membership.dropping import (
     loss_of,
     replicas_ended,
 )
-from mootd.engine.membership.epochs import check_admin
-from mootd.engine.membership.removing import end_all, renew
+from mootd.engine.membership.epochs import check_admin, renew
+from mootd.engine.membership.removing import end_all
 from mootd.engine.membership.towns import check_own
 from mootd.engine.stored.feeds import Source, StoredFeeds
 from mootd.engine.stored.log import FeedRow, PlaneRow

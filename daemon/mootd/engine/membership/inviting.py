@@ -18,7 +18,7 @@ from moot_protocol.trust.genesis import PlaneKind
 from moot_protocol.trust.ticket import FORMAT, Remote, Ticket, invite_hpke_private, invite_signer, ticket_for_town
 from mootd.engine.exchange.receive import resettle
 from mootd.engine.membership.charters import epochs_of, invites_of, members_of
-from mootd.engine.membership.epochs import begin_epoch, check_admin, may_begin
+from mootd.engine.membership.epochs import begin_epoch, check_admin, renew
 from mootd.engine.membership.plane_keys import PlaneKeys
 from mootd.engine.membership.towns import check_own, guests_of, name_of
 from mootd.engine.stored import layout
@@ -129,8 +129,8 @@ def close_invite(unit: Unit, plane: PlaneRow, key: bytes, keep: Sequence[bytes] 
     unit.transaction.delete(Table.META, layout.meant_key(plane.number, key))
     unit.seal()
     resettle(unit, plane.number, plane.town)
-    if (not kept or set(users) - set(kept)) and may_begin(unit, plane):
-        begin_epoch(unit, plane, PlaneKeys(unit.replica.keys, plane.id))  # who is left out reads nothing new
+    if not kept or set(users) - set(kept):
+        renew(unit, plane)  # who is left out reads nothing new
     return kept
 
 

@@ -2,7 +2,7 @@
 
 Invariant: an author ends at what is accepted of it here, so that nothing that others have seen is taken back by whoever
 had not; and where this machine may, a new epoch begins in the same commit: what is written after the end is sealed for
-those who remain.
+those who remain. An end never waits for that: where too many remain for one epoch, nothing is sealed until it is begun.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,9 +17,8 @@ from mootd.engine.exchange.receive import resettle
 from mootd.engine.membership.charter_writing import append_end, end_replica, write_end
 from mootd.engine.membership.charters import invites_of, members_of, towns_of
 from mootd.engine.membership.dropping import Loss, check_losses, loss_of, replicas_ended
-from mootd.engine.membership.epochs import begin_epoch, check_admin, may_begin
+from mootd.engine.membership.epochs import check_admin, renew
 from mootd.engine.membership.inviting import close_invite, users_of
-from mootd.engine.membership.plane_keys import PlaneKeys
 from mootd.engine.membership.towns import check_own
 from mootd.engine.stored.log import FeedRow, PlaneRow
 from mootd.engine.unit import Unit
@@ -33,7 +32,7 @@ class Removed(NamedTuple):
     events: int
     """How many events of theirs stay."""
     epoch: bytes
-    """The new epoch's 8 bytes; empty where there was none before."""
+    """The new epoch's 8 bytes; empty where there was none before, or too many remain for one."""
     dropped: list[Loss]
     """What its machines had written that is nowhere else and counts no more."""
 
@@ -44,7 +43,9 @@ class Retired(NamedTuple):
     n: int
     """The last of its events that counts."""
     epoch: bytes
-    """The new epoch's 8 bytes; empty where this machine may begin none, or there was none before."""
+    """The new epoch's 8 bytes; empty where this machine may begin none, there was none before, or too many remain."""
+    same_ticket: list[bytes]
+    """The town's other machines that came with the same invite and count: whoever has a ticket can let in more."""
 
 
 def retire(unit: Unit, plane: PlaneRow, author: bytes, *, drops: bool = False) -> Retired:
@@ -60,12 +61,15 @@ def retire(unit: Unit, plane: PlaneRow, author: bytes, *, drops: bool = False) -
         RefusedError: as `check_retirements`.
     """
     check_retirements(unit, [(plane, author)], drops=drops)
-    for key in _still_open(unit, plane, author):
+    invite = _entrance(unit, plane, author)
+    invitation = invites_of(unit, plane).get(invite)
+    if invitation is not None and invitation.counting is None:
         # Everybody that it let in counts as before; what it is wrapped for next, its seed must not open.
-        close_invite(unit, plane, key, None)
+        close_invite(unit, plane, invite, None)
     n = _feed(unit, plane, author).n
     end_replica(unit, plane.number, author, n)
-    return Retired(n, renew(unit, plane))
+    same_ticket = _came_with(unit, plane, invite) if invitation is not None else []
+    return Retired(n, renew(unit, plane), same_ticket)
 
 
 def check_retirements(unit: Unit, meant: Sequence[tuple[PlaneRow, bytes]], *, drops: bool) -> None:
@@ -92,10 +96,15 @@ def _check_may_retire(unit: Unit, plane: PlaneRow, author: bytes) -> None:
         raise RefusedError(f"{key_text(author)} is retired already", code=Code.CONFLICT)
 
 
-def _still_open(unit: Unit, plane: PlaneRow, author: bytes) -> list[bytes]:
-    """The open invites of this town that a machine came with, and so has the seeds of."""
-    signers = {member.certificate.signer for member in members_of(unit, plane) if member.row.author == author}
-    return [key for key, (_, counting) in invites_of(unit, plane).items() if key in signers and counting is None]
+def _entrance(unit: Unit, plane: PlaneRow, author: bytes) -> bytes:
+    """Who let a machine in: the invite that it came with, and so has the seed of, or its town's key."""
+    return next((each.certificate.signer for each in members_of(unit, plane) if each.row.author == author), b"")
+
+
+def _came_with(unit: Unit, plane: PlaneRow, invite: bytes) -> list[bytes]:
+    """The machines that came with an invite and aren't ended."""
+    rows = (unit.feed(unit.feed_number(plane.number, author)) for author in users_of(unit, plane, invite))
+    return [row.author for row in rows if not row.ended]
 
 
 def remove_town(unit: Unit, plane: PlaneRow, town: TownStanding, *, drops: bool = False) -> Removed:
@@ -205,9 +214,3 @@ def end_all(
 
 def _feed(unit: Unit, plane: PlaneRow, author: bytes) -> FeedRow:
     return unit.feed(unit.feed_number(plane.number, author))
-
-
-def renew(unit: Unit, plane: PlaneRow) -> bytes:
-    """Begin a new epoch where this machine may and the plane was ever sealed; its 8 bytes, or none."""
-    keys = PlaneKeys(unit.replica.keys, plane.id)
-    return begin_epoch(unit, plane, keys) if keys.has_topic and may_begin(unit, plane) else b""

@@ -24,8 +24,7 @@ from mootd.engine.machine.remotes import remotes
 from mootd.engine.membership.charter_writing import append_end, begin_charter, enter_plane, write_end
 from mootd.engine.membership.charters import members_of, towns_of
 from mootd.engine.membership.dropping import check_losses, loss_of
-from mootd.engine.membership.epochs import begin_epoch, may_begin
-from mootd.engine.membership.plane_keys import PlaneKeys
+from mootd.engine.membership.epochs import renew
 from mootd.engine.membership.towns import has_key_of, hint_of_key, is_admin, is_own, name_of, own_name
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY, State
 from mootd.engine.stored import layout
@@ -203,8 +202,7 @@ def _succeed(unit: Unit, plane: PlaneRow, town: NewKey, machine: NewKey) -> int:
         write_end(unit, plane, row.author, row.n, plane.town)
     _end_itself(unit, plane)
     resettle(unit, plane.number, plane.town)
-    if PlaneKeys(unit.replica.keys, plane.id).has_topic and may_begin(unit, after):
-        begin_epoch(unit, after, PlaneKeys(unit.replica.keys, plane.id))
+    renew(unit, after)
     return len([row for row in ended if row.author not in own and not row.ended])
 
 

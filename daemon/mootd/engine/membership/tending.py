@@ -4,26 +4,25 @@ Invariant: it writes only what its town's charter may, and what it does depends 
 so that a restart changes nothing. A town that came with an invite is admitted as what the invite was made for, and the
 invite closed, when exactly one came; where several came, people decide (`moot invite close --keep`).
 
-A new epoch is begun where two are live at once, where all that are live are wrapped for somebody removed, and where
+A new epoch is begun where two are live at once, where all that are live can be opened by somebody removed, and where
 somebody who counts can't open the present one: whoever came with a ticket of another town has the key of when it was
-made, which may be an earlier one. The shallowest admin acts at once, each further one a pause later, so that they don't
-do it against one another; for newcomers everybody waits that long since the last epoch, so that many of them get one
-together.
+made, which may be an earlier one. Where too many count for one epoch, it is begun once they fit. The shallowest admin
+acts at once, each further one a pause later, so that they don't do it against one another; for newcomers everybody
+waits that long since the last epoch, so that many of them get one together.
 """
 
 from typing import Final, NamedTuple
 
 from moot_protocol.clock import to_ms
-from moot_protocol.ids import key_from_text, key_text
-from moot_protocol.limits import EPOCH_RECIPIENTS
-from moot_protocol.merge.kinds import CHARTER, INVITE, Role
+from moot_protocol.ids import key_text
+from moot_protocol.merge.kinds import CHARTER, Role
 from moot_protocol.sealing.epoch import can_wrap_for
 from moot_protocol.trust.charter import Admission, admission_draft
 from moot_protocol.trust.charter_reading import Epoch
 from mootd.engine.commit import Committer
 from mootd.engine.exchange.receive import resettle
-from mootd.engine.membership.charters import charter_events, epochs_of, invites_of
-from mootd.engine.membership.epochs import begin_epoch, present_of, recipients_of
+from mootd.engine.membership.charters import epochs_of, invites_of
+from mootd.engine.membership.epochs import begin_epoch, crowd_of, invited_after, present_of, recipients_of
 from mootd.engine.membership.inviting import close_invite
 from mootd.engine.membership.plane_keys import PlaneKeys
 from mootd.engine.membership.towns import acting_admins, entrances_of, guests_of, has_key_of, name_of
@@ -113,7 +112,7 @@ def needs_epoch(source: Source, plane: PlaneRow, now_ms: int) -> bool:
     """Whether this machine's town should begin another epoch of a plane now."""
     live = epochs_of(source, plane).live
     admins = acting_admins(source, plane) if live else []
-    if plane.town not in admins:
+    if plane.town not in admins or crowd_of(source, plane) is not None:
         return False
     age_ms = now_ms - _begun_ms(source, plane, live[-1])
     turn_ms = admins.index(plane.town) * PAUSE_MS
@@ -135,18 +134,8 @@ def _has_forgotten(source: Source, plane: PlaneRow, epoch: Epoch) -> bool:
     """
     recipients = recipients_of(source, plane)
     lacking = recipients.keys() - epoch.value.wraps.keys()
-    if not lacking or len(recipients) > EPOCH_RECIPIENTS:
+    if not lacking:
         return False
-    able = epoch.value.wraps.keys() | _invited_after(source, plane, epoch)
+    able = epoch.value.wraps.keys() | invited_after(source, plane, epoch)
     came_with = entrances_of(source, plane)
     return any(came_with.get(each, each) not in able and can_wrap_for(recipients[each]) for each in lacking)
-
-
-def _invited_after(source: Source, plane: PlaneRow, epoch: Epoch) -> set[bytes]:
-    """The invites that the charter with an epoch has made since."""
-    events = charter_events(source, plane, epoch.dot.author)
-    return {
-        key_from_text(event.skeleton.entity) or b""
-        for _, event, _ in events
-        if event.n > epoch.dot.n and event.skeleton.kind == INVITE
-    }

@@ -20,9 +20,8 @@ from mootd.engine.exchange.receive import resettle
 from mootd.engine.membership.charter_writing import begin_charter
 from mootd.engine.membership.charters import charters_of, claims_of, towns_of
 from mootd.engine.membership.dropping import Loss, check_losses, loss_of, replicas_ended
-from mootd.engine.membership.epochs import begin_epoch, may_begin
+from mootd.engine.membership.epochs import renew
 from mootd.engine.membership.forks import Fork, branch_meant, forks_of
-from mootd.engine.membership.plane_keys import PlaneKeys
 from mootd.engine.membership.removing import end_all
 from mootd.engine.membership.rotating import NewKey, can_certify, change_replica, leave, new_key, open_as
 from mootd.engine.membership.towns import keep_name, name_of
@@ -234,9 +233,7 @@ def _recover(
         end_all(unit, plane, town, recovery.public, pins=pins)
     unit.seal()
     resettle(unit, plane.number, recovery.public)
-    keys = PlaneKeys(unit.replica.keys, plane.id)
-    epoch = begin_epoch(unit, after, keys) if keys.has_topic and may_begin(unit, after) else b""
-    return removed, epoch
+    return removed, renew(unit, after)
 
 
 def _in_order(unit: Unit, plane: PlaneRow, removed: Collection[bytes]) -> list[bytes]:

@@ -1,7 +1,7 @@
 """Requests about this machine and this process: ping, status, doctor, fsck, stop."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +31,7 @@ from mootd.engine.stored.log import FeedRow, PlaneRow
 from mootd.engine.stored.log_snapshot import LogSnapshot
 from mootd.service.machine.access import check_access, show_access, validate_access
 from mootd.service.machine.clocks import clock_alarms, own_hint, parked
+from mootd.service.machine.epoch_alarms import epoch_alarms
 from mootd.service.machine.invite_alarms import invite_alarms
 from mootd.service.machine.lapses import lapse_alarms
 from mootd.service.machine.own_machine import Machine
@@ -119,6 +120,7 @@ def _status(machine: Machine, replica: Replica, request: Status) -> dict[str, An
         shown["alarms"] += lapse_alarms(replica, reader)
         shown["alarms"] += clock_alarms(replica, reader)
         shown["alarms"] += invite_alarms(replica, reader)
+        shown["alarms"] += epoch_alarms(replica, reader)
         shown["alarms"] += spool_alarms(shown["spools"], machine.clock.now_ms())
         shown["conflicts"] = sum(1 for _ in reader.scan(views.index, layout.CONFLICT, layout.after(layout.CONFLICT)))
         shown["parked"] = parked(replica, reader)
@@ -334,16 +336,17 @@ def _doctor(machine: Machine, replica: Replica, request: Doctor) -> list[dict[st
     checks += _plane_checks(replica)
     with replica.read() as reader:
         checks += spool_checks(spools(reader))
-        checks.append(_are_closed(replica, reader))
+        checks.append(_of_alarms("no expired invite is open", invite_alarms(replica, reader)))
+        checks.append(_of_alarms("every plane can have a new key", epoch_alarms(replica, reader)))
     keys = _WITHOUT if replica.is_founded else {}
     return checks + [_is_here(replica, name, without) for name, without in keys.items()]
 
 
-def _are_closed(replica: Replica, reader: Reader) -> dict[str, Any]:
-    """Whether every invite was closed that this town meant to have closed by now."""
-    alarms = list(invite_alarms(replica, reader))
+def _of_alarms(name: str, found: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Whether nothing is found that `status` raises an alarm about."""
+    alarms = list(found)
     hint = alarms[0]["hint"] if alarms else ""
-    return checked("no expired invite is open", not alarms, "; ".join(alarm["message"] for alarm in alarms), hint)
+    return checked(name, not alarms, "; ".join(alarm["message"] for alarm in alarms), hint)
 
 
 def _runs_what_is_installed(machine: Machine) -> dict[str, Any]:

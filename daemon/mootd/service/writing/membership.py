@@ -27,7 +27,14 @@ from mootd.engine.machine.home import is_copied
 from mootd.engine.membership.charter_writing import found_town
 from mootd.engine.membership.charters import members_of, towns_of
 from mootd.engine.membership.dropping import Loss
-from mootd.engine.membership.epochs import begin_epoch, check_admin, recipients_of
+from mootd.engine.membership.epochs import (
+    awaits_room,
+    begin_epoch,
+    check_admin,
+    crowd_told,
+    recipients_of,
+    way_out_of,
+)
 from mootd.engine.membership.forks import branch_meant, forks_of, settle_fork
 from mootd.engine.membership.inviting import invite_town, open_plane
 from mootd.engine.membership.removing import check_removals, check_retirements, remove_town, retire
@@ -182,9 +189,8 @@ def _remove_town(unit: Unit, request: RemoveTown) -> dict[str, Any]:
     for plane, town in found:
         removed = remove_town(unit, plane, town, drops=True)  # what goes of all planes was told before
         replicas = [key_text(replica) for replica in removed.replicas]
-        planes.append(
-            {"plane": plane.name, "replicas": replicas, "events": removed.events, "epoch": removed.epoch.hex()}
-        )
+        planes.append({"plane": plane.name, "replicas": replicas, "events": removed.events})
+        planes[-1] |= _epoch(unit, plane, removed.epoch)
         losses += removed.dropped
     town = found[0][1]
     name = town.name or own_name(unit.transaction, town.key)
@@ -217,8 +223,17 @@ def _retire_replica(unit: Unit, request: RetireReplica) -> dict[str, Any]:
     planes = []
     for plane, replica in own:
         retired = retire(unit, plane, replica, drops=True)  # what goes of all planes was told before
-        planes.append({"plane": plane.name, "n": retired.n, "epoch": retired.epoch.hex()})
+        same_ticket = [key_text(each) for each in retired.same_ticket]
+        planes.append({"plane": plane.name, "n": retired.n, "same_ticket": same_ticket})
+        planes[-1] |= _epoch(unit, plane, retired.epoch)
     return {"replica": key_text(keys.pop()), "planes": planes}
+
+
+def _epoch(unit: Unit, plane: PlaneRow, epoch: bytes) -> dict[str, str]:
+    """The epoch that follows an end, and why there is none where this machine should have begun it."""
+    crowd = None if epoch else awaits_room(unit, plane)
+    no_epoch = "" if crowd is None else f"{crowd_told(plane, crowd)}; {way_out_of(plane, crowd)}"
+    return {"epoch": epoch.hex(), "no_epoch": no_epoch}
 
 
 def _replica_meant(unit: Unit, plane: PlaneRow, typed: str) -> bytes:
@@ -259,7 +274,7 @@ def _settle_fork(unit: Unit, request: SettleFork) -> dict[str, Any]:
         "branch": branch.head.id.hex(),
         "n": settled.n,
         "replicas": [key_text(replica) for replica in settled.replicas],
-        "epoch": settled.epoch.hex(),
+        **_epoch(unit, plane, settled.epoch),
         "dropped": settled.dropped,
     }
 
@@ -294,7 +309,7 @@ def _recover(unit: Unit, request: Recover) -> dict[str, Any]:
         "town": key_text(done.town),
         "removed": [key_text(town) for town in done.removed],
         "recovery": key_text(done.recovery),
-        "epoch": done.epoch.hex(),
+        **_epoch(unit, unit.plane(plane.number), done.epoch),
         "dropped": _dropped(done.dropped, labels),
         "lost_memories": done.lost_memories,
         "lost_documents": done.lost_documents,

@@ -119,7 +119,7 @@ def test_of_many_that_would_drop_something_the_first_are_told_and_how_many_more_
     assert told.message.endswith("; so it is with 3 more")
     assert "fork" not in told.hint
     told = refusal(lambda: check_losses([loss, None, loss]))
-    assert "`moot fork settle REPLICA --branch NAME`" in told.hint
+    assert "`moot fork settle --branch NAME REPLICA`" in told.hint
     assert not [each for each in re.findall("`[^`]*`", told.hint) if "--drop" in each], "nothing to paste that drops"
     check_losses([None, None])
 

@@ -1,10 +1,12 @@
 """Ending members: nothing that others have seen is taken back, and what is written after is for those who remain."""
 
+import pytest
+
 from moot_protocol.errors import Code
-from moot_protocol.ids import key_text
+from moot_protocol.ids import key_text, key_word
 from moot_protocol.merge.kinds import Role
 from moot_testkit.refusals import refusal, refusal_code
-from moot_testkit.towns.carrying import founder, joined, log_of, plane_of, send
+from moot_testkit.towns.carrying import founder, joined, log_of, newcomer, plane_of, send
 from moot_testkit.towns.federating import (
     DAYS_MS,
     bring,
@@ -26,9 +28,11 @@ from moot_testkit.towns.federating import (
 )
 from moot_testkit.towns.town import Member
 from mootd.engine.exchange.receive import receive
+from mootd.engine.membership import epochs as membership_epochs
 from mootd.engine.membership.forks import branch_meant, forks_of, settle_fork
+from mootd.engine.membership.joining import present_epoch
 from mootd.engine.membership.plane_keys import PlaneKeys
-from mootd.engine.membership.removing import Removed, remove_town, retire
+from mootd.engine.membership.removing import Removed, Retired, remove_town, retire
 from mootd.engine.membership.towns import acting_admins
 from mootd.engine.stored.log_snapshot import LogSnapshot
 
@@ -153,7 +157,7 @@ def test_a_town_with_a_forked_machine_is_not_removed_unasked_and_both_histories_
     assert f"{name} has signed two histories on plane ledger" in told.message
     assert f"1 of {world.seen.hex()[:8]}" in told.message
     assert f"1 of {feed(world.old, world.plane, world.old.id).head.hex()[:8]}" in told.message
-    assert f"`moot fork settle {name} --branch NAME`" in told.hint
+    assert f"`moot fork settle --branch NAME {key_word(name)}`" in told.hint
     assert not towns(world.one, world.plane)[town_key(world.two)].ended
     assert world.further.id in world.remove(drops=True).replicas
     assert feed(world.one, world.plane, world.further.id).n == 1
@@ -199,7 +203,7 @@ def test_a_town_whose_charter_has_two_histories_is_removed_by_choosing_one_of_th
         send(each, one, plane)
     told = refusal(lambda: remove(one, plane, town_key(two)))
     assert f"{key_text(town_key(two))} has signed two histories" in told.message
-    assert "`moot fork settle TOWN --branch NAME` removes the town, too" in told.hint
+    assert "`moot fork settle --branch NAME TOWN` removes the town, too" in told.hint
     assert "salvage" not in told.hint
     remove(one, plane, town_key(two), drops=True)
     assert towns(one, plane)[town_key(two)].ended
@@ -261,3 +265,75 @@ def test_the_invite_of_a_machine_that_is_retired_is_closed_and_its_other_users_s
     meet(plane, one, lost)
     assert retired.epoch
     assert not can_read(lost, plane, retired.epoch)
+
+
+def test_the_other_machines_that_came_with_the_ticket_of_one_that_is_retired_are_told() -> None:
+    one = founder("one")
+    plane, ticket = one.ledger.id, machine_ticket(one, one.ledger.id).ticket
+    came = [newcomer(name) for name in ("gone", "lost", "known", "a thief's")]
+    for each in came:
+        joined(each, ticket)
+        meet(plane, one, each)
+    machine(one, plane)  # with a ticket of its own
+    gone, lost, *others = (each.id for each in came)
+    row = plane_of(one, plane)
+    assert set(one.commit(lambda unit: retire(unit, row, gone)).same_ticket) == {lost, *others}
+    assert set(one.commit(lambda unit: retire(unit, row, lost)).same_ticket) == set(others)  # the invite is closed now
+    assert all(feed(one, plane, each).n for each in others)
+
+
+def test_of_a_machine_that_came_with_a_ticket_of_its_own_no_others_are_told() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    ticket, other = machine_ticket(two, plane).ticket, newcomer("other")
+    joined(other, ticket)
+    meet(plane, one, two, other)
+    assert two.commit(lambda unit: retire(unit, plane_of(two, plane), other.id)).same_ticket == []
+
+
+# -- More than an epoch can be wrapped for -----------------------------------------------------------------------
+class Crowded:
+    """A founder with a laptop on a plane that a writer's town has filled with machines: 5, and 4 fit an epoch."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.plane, (self.one, self.two) = federation(Role.WRITER)
+        self.laptop = machine(self.one, self.plane, self.two)
+        self.others = [machine(self.two, self.plane, self.one, name=f"machine {each}") for each in range(2)]
+        self.row = plane_of(self.one, self.plane)
+        self.before = present(self.one, self.plane)
+        monkeypatch.setattr(membership_epochs, "EPOCH_RECIPIENTS", 3)
+
+    def retire(self) -> Retired:
+        return self.one.commit(lambda unit: retire(unit, self.row, self.laptop.id))
+
+
+def present(member: Member, plane: bytes) -> bytes | None:
+    return present_epoch(member.replica, plane_of(member, plane))
+
+
+def test_a_machine_is_ended_though_too_many_remain_for_a_new_epoch_and_nothing_is_sealed_for_it_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = Crowded(monkeypatch)
+    assert world.before
+    assert world.retire().epoch == b""
+    assert feed(world.one, world.plane, world.laptop.id).ended
+    assert present(world.one, world.plane) is None
+
+
+def test_once_the_town_that_filled_a_plane_is_removed_everybody_who_remains_has_a_new_epoch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = Crowded(monkeypatch)
+    world.retire()
+    removed = remove(world.one, world.plane, town_key(world.two))
+    assert removed.epoch == present(world.one, world.plane) != world.before
+    assert world.laptop.id not in epochs(world.one, world.plane).live[-1].value.wraps
+
+
+def test_a_town_is_removed_though_another_has_filled_the_plane(monkeypatch: pytest.MonkeyPatch) -> None:
+    plane, (one, two, three) = federation(Role.WRITER, Role.WRITER)
+    monkeypatch.setattr(membership_epochs, "EPOCH_RECIPIENTS", 1)
+    assert remove(one, plane, town_key(two)).epoch == b""
+    assert towns(one, plane)[town_key(two)].ended
+    assert present(one, plane) is None
+    assert remove(one, plane, town_key(three)).epoch == present(one, plane)

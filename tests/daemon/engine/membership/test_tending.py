@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+import pytest
+
 from moot_protocol.merge.kinds import Role
 from moot_protocol.trust.charter_reading import Epoch
 from moot_testkit.towns.carrying import founder, joined, plane_of
@@ -22,8 +24,10 @@ from moot_testkit.towns.federating import (
     write,
 )
 from moot_testkit.towns.town import Member
+from mootd.engine.membership import epochs as membership_epochs
 from mootd.engine.membership.inviting import close_invite
 from mootd.engine.membership.plane_keys import PlaneKeys
+from mootd.engine.membership.removing import retire
 from mootd.engine.membership.tending import PAUSE_MS, guests, needs_epoch, tend
 from mootd.engine.stored.log_snapshot import LogSnapshot
 from mootd.engine.unit import Unit
@@ -112,6 +116,8 @@ def test_of_two_epochs_begun_at_once_the_shallowest_admin_makes_one_that_holds_b
     assert live(one, plane) == live(two, plane)
     for member in (one, two):
         assert all(PlaneKeys(member.replica.keys, plane).key_of(key) for key in keys)
+    newcomer = machine(one, plane)
+    assert all(PlaneKeys(newcomer.replica.keys, plane).key_of(key) for key in keys), "the new one holds both"
 
 
 def test_where_the_shallowest_admin_is_away_the_next_one_does_it_after_a_pause() -> None:
@@ -206,3 +212,20 @@ def test_a_machine_that_was_kept_before_it_was_known_gets_the_epoch_that_was_beg
     one.clock.advance(PAUSE_MS)
     look(one, plane)
     assert late.id in live(one, plane)[-1].value.wraps
+
+
+def test_where_too_many_count_for_an_epoch_it_is_left_and_begun_once_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    laptop = machine(one, plane, two)
+    monkeypatch.setattr(membership_epochs, "EPOCH_RECIPIENTS", 1)
+    row = plane_of(one, plane)
+    assert one.commit(lambda unit: retire(unit, row, laptop.id)).epoch == b""
+    one.clock.advance(PAUSE_MS)
+    assert not due(one, plane)
+    look(one, plane)  # refuses nothing: charters go on being exchanged
+    monkeypatch.undo()
+    one.clock.advance(PAUSE_MS)
+    assert due(one, plane)
+    look(one, plane)
+    assert laptop.id not in live(one, plane)[-1].value.wraps
+    assert not due(one, plane)

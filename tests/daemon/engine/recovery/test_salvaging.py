@@ -121,6 +121,7 @@ def test_an_edit_of_a_lost_edit_stands_over_what_is_written_for_it() -> None:
     assert titles(one) == ["first"]
     salvaged(one)
     assert titles(one) == ["third"]
+    assert feed(one, one.ledger.id, one.id).n == 3, "the certificate and two titles: nothing had to be taken back"
     with one.replica.read() as reader:
         conflicts = list(reader.scan(Table.INDEX_0, layout.CONFLICT, layout.after(layout.CONFLICT)))
     assert conflicts == []

@@ -5,22 +5,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from moot.console import exits
-from moot.console.command import Command, Context, plane_argument
+from moot.console.command import Command, Context, key_argument, plane_argument
 from moot.console.context import answer, answer_list, note
 from moot.console.lines import issues as lines
 from moot.console.lines.confirm import confirmed
 from moot.console.lines.exchange import KEY_SHOWN
+from moot.console.lines.membership import no_epoch_told
 from moot.console.text import when
 from moot.console.text.amounts import several
 from moot.console.text.style import Style
+from moot_protocol.ids import key_word
 from moot_protocol.requests.membership import Forks, SettleFork
 
 BRANCH_SHOWN: Final = 8
 """Digits shown of a history's name."""
 _WITH_CHARTER: Final = "recovery with charter"
 _SETTLING: Final[Mapping[str, str]] = {
-    "town": "the machine that has its town's key decides with `{program} fork settle {key} --branch NAME`",
-    "admin": "an admin's town above it decides with `{program} fork settle {key} --branch NAME`",
+    "town": "the machine that has its town's key decides with `{program} fork settle --branch NAME {key}`",
+    "admin": "an admin's town above it decides with `{program} fork settle --branch NAME {key}`",
     "recovery": "only the recovery words settle a founder's charter: `{program} recover --plane {plane}`, on a machine "
     "of a town that is to take its place",
     _WITH_CHARTER: "only the recovery words settle it, together with its town's charter: `{program} recover --plane "
@@ -49,7 +51,7 @@ def _say_who_settles(context: Context, forks: Sequence[Mapping[str, Any]]) -> No
     for fork in forks:
         whom, plane = lines.text_of(fork, "author")[:KEY_SHOWN], lines.text_of(fork, "plane")
         by = _WITH_CHARTER if (fork["kind"], fork["settled_by"]) == ("replica", "recovery") else str(fork["settled_by"])
-        told = _SETTLING[by].format(program=program, plane=plane, key=whom)
+        told = _SETTLING[by].format(program=program, plane=plane, key=key_word(whom))
         note(context, f"{whom} on plane {plane}: {told}; until then neither counts")
 
 
@@ -121,7 +123,7 @@ _SAYS: Final[Mapping[str, Callable[[str, Mapping[str, Any]], str]]] = {
 
 # -- fork settle -------------------------------------------------------------------------------------------------
 def _settle_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("key", metavar="KEY", help="of the town or replica, or the beginning of it")
+    key_argument(parser, "key", metavar="KEY", told="of the town or replica, or the beginning of it")
     parser.add_argument("--branch", required=True, metavar="NAME", help="the history that is to count, by its name")
     parser.add_argument("--plane", default="", metavar="PLANE", help="where the key is forked on several planes")
     parser.add_argument(
@@ -156,8 +158,8 @@ def _settle(context: Context) -> int:
         note(context, _UNHELD.format(program=context.terminal.facts.program))
     elif done["dropped"]:
         note(context, _dropped(context, done["dropped"]))
-    if not done["epoch"]:
-        note(context, "An admin of the plane has to change its key; until one does, nothing new is sent")
+    for told in no_epoch_told([done]):
+        note(context, told)
     return exits.OK
 
 

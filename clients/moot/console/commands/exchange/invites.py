@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from moot.console import documents, exits
-from moot.console.command import Command, Context, no_arguments
+from moot.console.command import Command, Context, key_argument, no_arguments
 from moot.console.context import answer, answer_list, note, read_text
 from moot.console.grammar import comma_separated
 from moot.console.lines import issues as lines
@@ -96,7 +96,7 @@ def _list(context: Context) -> int:
 
 
 def _close_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("invite", metavar="INVITE", help="the beginning of its key; after -- if that begins with -")
+    key_argument(parser, "invite", metavar="INVITE", told="the beginning of its key")
     parser.add_argument(
         "--keep",
         action="append",

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from moot.console import exits
-from moot.console.command import Command, Context, no_arguments
+from moot.console.command import Command, Context, key_typed, no_arguments
 from moot.console.commands.issues.show import indented
 from moot.console.context import answer, answer_list, note, read_text
 from moot.console.lines import issues as lines
@@ -34,7 +34,7 @@ def _to(message: Mapping[str, Any]) -> str:
 # -- Sending -----------------------------------------------------------------------------------------------------
 def _send_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add("to", metavar="TO", help="ACTOR, ACTOR@TOWN, or TOWN for everybody there")
+    add("to", metavar="TO", type=key_typed, help="ACTOR, ACTOR@TOWN, or TOWN for everybody there")
     add("text", nargs="*", metavar="TEXT", help="what to say; - reads it from standard input")
     add("-s", "--subject", default="", metavar="TEXT", help="what it is about")
     add("-m", "--body", default="", metavar="TEXT", help="the text, as a flag")
@@ -178,7 +178,7 @@ def _acked_lines(context: Context, acked: Sequence[Mapping[str, Any]]) -> Iterat
 
 # -- nudge -------------------------------------------------------------------------------------------------------
 def _nudge_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("to", metavar="TO", help="ACTOR, ACTOR@TOWN, or TOWN for everybody there")
+    parser.add_argument("to", metavar="TO", type=key_typed, help="ACTOR, ACTOR@TOWN, or TOWN for everybody there")
     parser.add_argument("text", nargs="+", metavar="TEXT", help="something short")
     parser.add_argument("--plane", default="", metavar="PLANE", help="over this plane, where a town is on several")
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from moot.console import exits
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, key_argument
 from moot.console.commands.exchange.recovery import dropped_words
 from moot.console.context import answer, note
 from moot.console.lines import issues as lines
 from moot.console.lines.confirm import confirmed
-from moot.console.lines.membership import named, replica_rows, town_rows
+from moot.console.lines.membership import named, no_epoch_told, replica_rows, town_rows
 from moot.console.text.amounts import several
 from moot.console.text.style import Style, style_of
 from moot_protocol.requests.membership import Members, RemoveTown, RotatePlaneKey
@@ -52,7 +52,7 @@ def _rotate(context: Context) -> int:
 
 # -- member remove -----------------------------------------------------------------------------------------------
 def _remove_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("town", metavar="TOWN", help="its key, the beginning of it, or its name; after -- if it has -")
+    key_argument(parser, "town", metavar="TOWN", told="its name, its key or the beginning of that")
     parser.add_argument("--plane", default="", metavar="PLANE", help="from this plane alone; else from all it is on")
     parser.add_argument("--drop", action="store_true", help="although events go with it that are nowhere else")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be ended")
@@ -65,7 +65,7 @@ def _remove(context: Context) -> int:
     )
     answer(context, done, _removed(context, done))
     if not given.dry_run:
-        for line in (*STILL_READS, NO_WAY_BACK):
+        for line in (*no_epoch_told(done["planes"]), *STILL_READS, NO_WAY_BACK):
             note(context, line)
     return exits.OK
 
@@ -81,7 +81,8 @@ def _removed(context: Context, done: dict[str, Any]) -> Iterator[str]:
             yield "  The plane would have a new key, which it doesn't get"
         else:
             yield confirmed(context, f"Removed town {town} from plane {where}: {replicas} ended, {events} of them stay")
-            yield f"  The plane has a new key: epoch {lines.text_of(plane, 'epoch')}"
+            if plane["epoch"]:
+                yield f"  The plane has a new key: epoch {lines.text_of(plane, 'epoch')}"
     for dropped in done["dropped"]:
         yield f"  {'Would drop' if is_dry else 'Dropped'} what is nowhere else, {dropped_words(dropped)}"
     if is_dry:

@@ -11,9 +11,11 @@ from moot.console.context import answer, note, read_text
 from moot.console.lines import issues as lines
 from moot.console.lines.confirm import confirmed
 from moot.console.lines.exchange import KEY_SHOWN
+from moot.console.lines.membership import no_epoch_told
 from moot.console.text.amounts import several
 from moot.console.text.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.ids import key_word
 from moot_protocol.limits import KIB
 from moot_protocol.requests.membership import Recover, Salvage
 
@@ -51,6 +53,9 @@ def _recover(context: Context) -> int:
     )
     answer(context, done, _recovered(context, done))
     note(context, "Whoever has the removed key keeps what it could read; what it writes from now on counts nowhere")
+    if done.get("no_epoch"):
+        for told in no_epoch_told([done]):
+            note(context, told)
     _say_what_to_adopt(context, done["lost_memories"], done["lost_documents"])
     return exits.OK
 
@@ -132,7 +137,7 @@ def _salvage(context: Context) -> int:
     elif done["copied"] and done["before"] != done["replica"] and not done.get("disowned"):
         before = lines.text_of(done, "before")[:KEY_SHOWN]
         note(context, "The original of this data goes on under the old key. Only if it is gone for good:")
-        note(context, f"`{program} replica retire {before}` on a machine with the town's key")
+        note(context, f"`{program} replica retire {key_word(before)}` on a machine with the town's key")
     if done.get("disowned"):
         note(context, "The town's key stays with the original, which alone invites, retires and takes new keys")
         note(context, f"Only if the original is gone for good: `{program} recover` makes a new town key here,")
@@ -151,11 +156,11 @@ def _salvage(context: Context) -> int:
 
 def _say_how_it_ends(context: Context, before: str) -> None:
     """What ends the old key, on a machine with the town's key."""
-    program = context.terminal.facts.program
+    program, word = context.terminal.facts.program, key_word(before)
     note(context, f"While `{program} fork list` shows the old key, not settled, a machine with the town's key ends it.")
     note(context, "Where this machine alone wrote under it, since an old copy of its data was put back:")
-    note(context, f"`{program} fork settle {before} --branch NAME`, for the history that others had, and this one not.")
-    note(context, f"Where two machines did: `{program} replica retire {before}`, once both have salvaged")
+    note(context, f"`{program} fork settle --branch NAME {word}`, for the history that others had, and this one not.")
+    note(context, f"Where two machines did: `{program} replica retire {word}`, once both have salvaged")
 
 
 _WAITS: Final = {"invite": "; waits for an invite", "rotate": "; this machine's town doesn't count there"}

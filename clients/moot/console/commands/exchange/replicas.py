@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from moot.console import exits
-from moot.console.command import Command, Context, plane_argument
+from moot.console.command import Command, Context, key_argument, plane_argument
 from moot.console.context import answer, answer_list, note
 from moot.console.lines import issues as lines
 from moot.console.lines.confirm import confirmed
 from moot.console.lines.exchange import KEY_SHOWN
-from moot.console.lines.membership import replica_rows
+from moot.console.lines.membership import no_epoch_told, replica_rows
+from moot.console.text.safe_text import neutralise
 from moot_protocol.requests.membership import Replicas, RetireReplica
 
 NO_WAY_BACK: Final = "No command takes this back: the machine can join again (`moot invite`), under a new key"
@@ -28,7 +29,7 @@ def _list(context: Context) -> int:
 
 
 def _retire_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("replica", metavar="REPLICA", help="the beginning of its key; after -- if that begins with -")
+    key_argument(parser, "replica", metavar="REPLICA", told="the beginning of its key")
     parser.add_argument("--plane", default="", metavar="PLANE", help="on this plane alone; else on all of its town's")
     parser.add_argument("--drop", action="store_true", help="although events go with it that are nowhere else")
 
@@ -39,8 +40,11 @@ def _retire(context: Context) -> int:
         RetireReplica(actor=context.actor, replica=given.replica, plane=given.plane, drop=given.drop)
     )
     answer(context, done, _retired(context, done))
-    if any(not plane["epoch"] for plane in done["planes"]):
-        note(context, "An admin of the plane has to change its key; until one does, nothing new is sent")
+    if any(plane.get("same_ticket") for plane in done["planes"]):
+        note(context, f"`{context.terminal.facts.program} replica retire -- KEY` each of those that you don't know:")
+        note(context, "whoever has a ticket can let in others with it, and they count")
+    for told in no_epoch_told(done["planes"]):
+        note(context, told)
     note(context, "The machine keeps what it has, and what it wrote until now stays; nothing from now on counts")
     note(context, NO_WAY_BACK)
     return exits.OK
@@ -51,6 +55,8 @@ def _retired(context: Context, done: dict[str, Any]) -> Iterator[str]:
         name, where = lines.text_of(done, "replica")[:KEY_SHOWN], lines.text_of(plane, "plane")
         epoch = f"; new epoch {lines.text_of(plane, 'epoch')}" if plane["epoch"] else ""
         yield confirmed(context, f"Retired {name} on plane {where} at its event {plane['n']:,}{epoch}")
+        if others := plane.get("same_ticket"):
+            yield f"  came with the same ticket: {', '.join(neutralise(str(each))[:KEY_SHOWN] for each in others)}"
 
 
 COMMANDS: Final = (

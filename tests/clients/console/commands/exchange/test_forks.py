@@ -67,7 +67,7 @@ def test_both_histories_are_shown_with_who_did_what_and_when() -> None:
     ]
     assert ran.err == (
         "AAAAAAAAAAAA on plane shared: an admin's town above it decides with "
-        "`moot fork settle AAAAAAAAAAAA --branch NAME`; until then neither counts\n"
+        "`moot fork settle --branch NAME AAAAAAAAAAAA`; until then neither counts\n"
     )
     assert run_console("fork list --json", {"forks": [CHARTERS]}).document == [CHARTERS]
 
@@ -75,13 +75,21 @@ def test_both_histories_are_shown_with_who_did_what_and_when() -> None:
 @pytest.mark.parametrize(
     ("settled_by", "told"),
     [
-        ("town", "the machine that has its town's key decides with `moot fork settle AAAAAAAAAAAA --branch NAME`"),
+        ("town", "the machine that has its town's key decides with `moot fork settle --branch NAME AAAAAAAAAAAA`"),
         ("recovery", "only the recovery words settle a founder's charter: `moot recover --plane shared`, on a machine"),
         ("nobody", "nothing settles it; found a new plane"),
     ],
 )
 def test_whoever_reads_of_a_fork_is_told_who_settles_it_and_what_to_type(settled_by: str, told: str) -> None:
     assert told in run_console("fork list", {"forks": [fork(settled_by=settled_by)]}).err
+
+
+def test_a_key_that_begins_with_a_dash_stands_last_behind_two_in_what_is_to_be_typed() -> None:
+    ran = run_console("fork list", {"forks": [fork(author=f"-{'C' * 42}")]})
+    typed = ran.err.split("`")[1]
+    assert typed == "moot fork settle --branch NAME -- -CCCCCCCCCCC"
+    asked = run_console(typed.removeprefix("moot "), {"settle_fork": SETTLED}).request
+    assert (asked.author, asked.branch) == ("-CCCCCCCCCCC", "NAME")
 
 
 def test_a_machine_s_fork_that_comes_with_its_founder_s_charter_is_settled_by_naming_a_history() -> None:

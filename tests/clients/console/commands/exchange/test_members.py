@@ -74,3 +74,11 @@ def test_what_is_nowhere_else_goes_with_a_town_when_people_say_so() -> None:
         ran = run_console(f"member remove hill {flags}", {"remove_town": removed(dropped=dropped)})
         told = f"  {word} what is nowhere else, of RRRRRRRRRRRR on plane shared: 2 events of history abababab"
         assert f"{told} and 1 batch that waited for the clock" in ran.out
+
+
+def test_a_removal_after_which_no_new_key_could_be_made_says_why() -> None:
+    plane = {"plane": "shared", "replicas": ["R" * 43], "events": 1, "epoch": "", "no_epoch": "too many count there"}
+    done = {"town": "T" * 43, "name": "hill", "planes": [plane], "dropped": []}
+    ran = run_console("member remove hill", {"remove_town": done})
+    assert "new key" not in ran.out
+    assert "No new key yet: too many count there" in ran.err

@@ -94,8 +94,17 @@ def test_what_was_salvaged_is_told_for_each_plane() -> None:
         f"✓ This machine is replica {'R' * 43} now, was {'B' * 12}",
         "  ledger: 2 events written again, 1 event could not be",
     ]
-    settling, retiring = f"`moot fork settle {'B' * 12} --branch NAME`", f"`moot replica retire {'B' * 12}`, once both"
+    settling, retiring = f"`moot fork settle --branch NAME {'B' * 12}`", f"`moot replica retire {'B' * 12}`, once both"
     assert 0 < ran.err.index(settling) < ran.err.index(retiring)
+
+
+def test_an_old_key_that_begins_with_a_dash_can_be_typed_as_it_is_told() -> None:
+    before = f"-{'C' * 42}"
+    told = run_console("salvage", {"salvage": salvaged(before=before)}).err
+    assert "`moot fork settle --branch NAME -- -CCCCCCCCCCC`" in told
+    assert "`moot replica retire -- -CCCCCCCCCCC`" in told
+    told = run_console("salvage", {"salvage": salvaged(before=before, forked=False, copied=True)}).err
+    assert "`moot replica retire -- -CCCCCCCCCCC`" in told
 
 
 def test_how_an_old_key_is_ended_is_told_only_where_it_is_forked_or_copied() -> None:
@@ -155,3 +164,9 @@ def test_a_machine_that_was_moved_keeps_its_key() -> None:
 def test_a_copy_that_nobody_noticed_is_told_to_be_one_and_not_both() -> None:
     assert run_console("salvage --copied", {"salvage": salvaged()}).request.copied
     assert run_console("salvage --copied --moved", {"salvage": salvaged()}).asked == []
+
+
+def test_a_recovery_after_which_no_new_key_could_be_made_says_why() -> None:
+    done = DONE | {"epoch": "", "no_epoch": "too many count there"}
+    told = run_console("recover", {"recover": done}, stdin=[b"some words"]).err
+    assert "No new key yet: too many count there" in told

@@ -40,3 +40,24 @@ def test_where_an_admin_has_to_change_the_key_it_is_said() -> None:
     assert ran.request.plane == "shared"
     assert "until one does, nothing new is sent" in ran.err
     assert "epoch" not in ran.out
+
+
+def test_machines_that_came_with_the_same_ticket_are_told_with_what_to_do_about_them() -> None:
+    plane = {"plane": "shared", "n": 7, "epoch": "ab", "no_epoch": "", "same_ticket": ["S" * 43, f"-{'U' * 42}"]}
+    done = {"replica": "R" * 43, "planes": [plane]}
+    ran = run_console("replica retire RRRR", {"retire_replica": done})
+    assert ran.out.splitlines()[1:] == ["  came with the same ticket: SSSSSSSSSSSS, -UUUUUUUUUUU"]
+    assert "`moot replica retire -- KEY` each of those that you don't know" in ran.err
+    assert run_console("replica retire RRRR --json", {"retire_replica": done}).document == done
+    alone = {"replica": "R" * 43, "planes": [plane | {"same_ticket": []}]}
+    ran = run_console("replica retire RRRR", {"retire_replica": alone})
+    assert "ticket" not in ran.out + ran.err
+
+
+def test_where_no_new_key_could_be_made_it_is_said_why() -> None:
+    plane = {"plane": "shared", "n": 7, "epoch": "", "no_epoch": "too many count there", "same_ticket": []}
+    ran = run_console("replica retire RRRR", {"retire_replica": {"replica": "R" * 43, "planes": [plane]}})
+    assert ran.code == 0
+    assert ran.out == "✓ Retired RRRRRRRRRRRR on plane shared at its event 7\n"
+    assert "No new key yet: too many count there" in ran.err
+    assert "An admin" not in ran.err
