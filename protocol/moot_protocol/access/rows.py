@@ -24,7 +24,8 @@ from moot_protocol.text import json_text
 _ISSUES: Final = "issue:read"
 _MEMORIES: Final = "memory:read"
 _DOCUMENTS: Final = "document:read"
-_UNBLOCKED: Final = "_unblocked"
+_OTHERS: Final = frozenset({"_unblocked", "_finished"})
+"""What the answer to a write says of others than the issue that was written: their ids."""
 _LAPSED: Final = IN_PROGRESS
 """What is ready and has this status is there because its claim has ended."""
 _MOST_CHOSEN: Final = 100
@@ -166,12 +167,13 @@ def _written(answer: Any, sees: Sight) -> Any:
     """What a write tells of other issues than its own."""
     if isinstance(answer, list):
         return [_written(each, sees) for each in answer]
-    if not isinstance(answer, dict) or _UNBLOCKED not in answer:
+    if not isinstance(answer, dict):
         return answer
-    return answer | {_UNBLOCKED: [name for name in answer[_UNBLOCKED] if sees(_ISSUES, name)]}
+    told = {key: [name for name in answer[key] if sees(_ISSUES, name)] for key in _OTHERS & answer.keys()}
+    return answer | told if told else answer
 
 
-WRITTEN: Final[Mapping[str, Narrowing]] = {"close": _written, "script": _written}
+WRITTEN: Final[Mapping[str, Narrowing]] = {"close": _written, "update": _written, "script": _written}
 """Method of a write → what its answer shows to whom some would be hidden; those of all others speak of what they name.
 """
 NARROWED: Final[Mapping[str, Narrowing]] = {

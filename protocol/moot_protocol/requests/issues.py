@@ -136,7 +136,11 @@ class Update(Mutation[IssueDoc], kw_only=True):
 
 
 class Close(Mutation[IssueDoc], kw_only=True):
-    """Close an issue; answers its document with `_unblocked`: what became ready. Closed already: `_unchanged`, too."""
+    """Close an issue; answers its document with `_unblocked`: what became ready. Closed already: `_unchanged`, too.
+
+    Where it was the last step of molecules, these are closed with it: `_finished` has their ids, as in an `Update`'s
+    answer.
+    """
 
     method = "close"
     id: str

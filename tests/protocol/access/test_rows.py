@@ -151,6 +151,12 @@ def test_a_write_does_not_tell_of_others_that_became_ready() -> None:
     assert WRITTEN["script"]([closed, None, {"x": 1}], sees) == [issue("a-1", _unblocked=["a-2"]), None, {"x": 1}]
 
 
+def test_a_write_does_not_tell_of_others_that_it_finished() -> None:
+    closed = issue("a-1", _finished=["a-2", HIDDEN])
+    assert WRITTEN["close"](closed, sees) == WRITTEN["update"](closed, sees) == issue("a-1", _finished=["a-2"])
+    assert WRITTEN["update"](issue("a-1"), sees) == issue("a-1")
+
+
 # -- Room for what is hidden -------------------------------------------------------------------------------------
 def test_a_page_is_asked_for_with_more_rows_and_cut_afterwards() -> None:
     assert widened(ListIssues(limit=2), 100) == ListIssues(limit=100)

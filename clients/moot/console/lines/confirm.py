@@ -1,6 +1,6 @@
 """How commands that write say what they did: one line a thing, in the words that readers of `bd`'s output look for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from moot.console.command import Context
@@ -10,6 +10,9 @@ from moot_protocol.requests.listing import IssueDoc
 
 UNCHANGED: Final = "_unchanged"
 """What marks an answer, and the document that tells of it: there was nothing to do."""
+
+FINISHED: Final = "_finished"
+"""What tells in the answer to a close of molecules whose last open step that was: they were closed with it."""
 
 
 def confirmed(context: Context, text: str) -> str:
@@ -40,6 +43,23 @@ def naming(issue: IssueDoc) -> str:
     name = neutralise(str(issue.get("_alias") or issue["id"]))
     title = neutralise(str(issue.get("title", "")))
     return f"{name} — {title}" if title else name
+
+
+def finished_among(answers: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The mark of one document about several issues: the ids of the molecules that were closed with them."""
+    ids = list(_finished(answers))
+    return {FINISHED: ids} if ids else {}
+
+
+def finished_lines(context: Context, answers: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """A line for each molecule that was closed because the last of its steps was."""
+    done = "Would auto-close" if getattr(context.arguments, "dry_run", False) else "Auto-closed"
+    for name in _finished(answers):
+        yield confirmed(context, f"{done} completed molecule {neutralise(name)}")
+
+
+def _finished(answers: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    return (name for answered in answers for name in answered.get(FINISHED, ()))
 
 
 def by_project(counts: Mapping[str, int]) -> list[str]:

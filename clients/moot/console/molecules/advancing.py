@@ -1,6 +1,7 @@
 """Going on in a molecule: after one of its steps was closed, the next that is ready is begun.
 
-Beginning is a claim, so that of two agents who close at once only one gets the step; who doesn't is told nothing is.
+Beginning is a claim, so that of two agents who close at once only one gets the step, though they have one name; the
+other gets the one after it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -8,7 +9,7 @@ from typing import Any
 
 from moot.console import documents
 from moot.console.command import Context
-from moot.console.lines.confirm import confirmed, naming
+from moot.console.lines.confirm import confirmed, is_unchanged, naming
 from moot.console.lines.issues import parent_of
 from moot.console.molecules.molecule import Molecule, roots_of
 from moot_protocol.errors import Code, RefusedError
@@ -46,9 +47,10 @@ def advance(context: Context, closed: IssueDoc, *, claim: bool) -> dict[str, Any
 
 
 def _begun(context: Context, step: IssueDoc) -> IssueDoc | None:
-    """A step, now the actor's and in progress; None if somebody else has it."""
+    """A step, now the actor's and in progress; None if somebody else has it, or has begun it by the same name."""
     try:
-        return documents.changed(context.api.call(Update(actor=context.actor, id=step["id"], claim=True)))
+        begun = context.api.call(Update(actor=context.actor, id=step["id"], claim=True))
+        return None if is_unchanged(begun) else documents.changed(begun)
     except RefusedError as error:
         if error.code is not Code.LOST_RACE:
             raise

@@ -1,6 +1,6 @@
 """What each mutation of one issue does to the log. All checks come before the first event is appended."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +22,7 @@ from moot_protocol.requests.listing import IssueDoc
 from mootd.engine.issues import checks, holding
 from mootd.engine.issues.addressing import exactly, refuse_elsewhere, refuse_taken
 from mootd.engine.issues.editor import IssueEditor
+from mootd.engine.issues.finishing import Finished, finish
 from mootd.engine.issues.origins import Origins
 from mootd.engine.issues.reading import Issues
 from mootd.engine.issues.trees import refuse_blockers_above, refuse_cycle, refuse_deadlock
@@ -176,7 +177,9 @@ class IssueWriter:
             self._reparent(editor, name, request.parent)
         written = editor.save()
         self._note(name, request, fields)
-        return self.answer(name) if written else self.answer(name) | UNCHANGED
+        closes = fields.get("status") == issue.CLOSED and shown.status != issue.CLOSED
+        finished = finish(self, eid, request) if closes else []
+        return self.answer(name) | _finished(finished) if written else self.answer(name) | UNCHANGED
 
     def _without_end(self, shown: Facts) -> dict[str, Any]:
         """What deferring without a time sets: a time that has passed would end it at once."""
@@ -264,17 +267,34 @@ class IssueWriter:
             return self.answer(name) | {"_unblocked": []} | UNCHANGED
         if not request.force:
             self._check_closable(name, eid, "add --force")
+        unblocked = self.write_closing(name, request, request.reason, request.session)
+        finished = finish(self, eid, request, request.session)
+        freed = {*unblocked, *(other for each in finished for other in each.unblocked)}
+        names = map(self.issues().entities.name, freed - {eid, *(each.eid for each in finished)})
+        return self.answer(name) | {"_unblocked": sorted(filter(None, names))} | _finished(finished)
+
+    def write_closing(self, name: str, request: Mutation[Any], reason: str, session: str) -> list[int]:
+        """Close an issue without further questions.
+
+        Args:
+            name: its id.
+            request: who closes it.
+            reason: why.
+            session: the agent's session that does.
+
+        Returns:
+            The numbers of the issues that this unblocked; it may be among them.
+        """
         editor = self.editor(name, request)
         editor.set("status", issue.CLOSED)
         editor.set("closed_at", self.unit.now_ms)
-        editor.set("close_reason", request.reason)
-        editor.set("closed_by_session", request.session)
+        editor.set("close_reason", reason)
+        editor.set("closed_by_session", session)
         holding.let_go(editor)
         editor.save()
         holding.forget_claim(self.unit, self.plane, name, request.actor)
-        name_of = self.issues().entities.name
-        names = [name_of(other) for other in self.unit.views.graph.unblocked if other != eid]
-        return self.answer(name) | {"_unblocked": sorted(filter(None, names))}
+        self.unit.flush()
+        return self.unit.views.graph.unblocked
 
     def _check_closable(self, name: str, eid: int, otherwise: str) -> None:
         """Refuse to close what something open blocks.
@@ -369,6 +389,11 @@ class IssueWriter:
 
 def _given(fields: IssueFields) -> dict[str, Any]:
     return {name: value for name in fields.__struct_fields__ if (value := getattr(fields, name)) is not msgspec.UNSET}
+
+
+def _finished(closed: Sequence[Finished]) -> dict[str, Any]:
+    """What is told beside an answer of the molecules that were closed with it, if any."""
+    return {"_finished": [each.id for each in closed]} if closed else {}
 
 
 def _edge_type(value: Any) -> Any:

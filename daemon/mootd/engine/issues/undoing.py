@@ -16,7 +16,7 @@ from moot_protocol.clock import to_ms
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_text
 from moot_protocol.issues.erasure import author_in, names_in
-from moot_protocol.issues.issue import SHAPES, STOOD_FOR, Shape, stand_in
+from moot_protocol.issues.issue import CLOSED, DEFAULT_STATUS, SHAPES, STOOD_FOR, Shape, stand_in
 from moot_protocol.limits import UNDO_EVENTS
 from moot_protocol.log.event import LEAF_PREFIX_BYTES, Change, Dot, Write
 from moot_protocol.merge.deletion import DELETED, TO_BE_SEEN, deletion, is_deletion, read_deletion, with_seen
@@ -27,6 +27,7 @@ from moot_protocol.requests.actions import Undo
 from moot_protocol.text import json_text
 from mootd.engine.issues.conflicts import deletions
 from mootd.engine.issues.editor import IssueEditor
+from mootd.engine.issues.finishing import unfinish
 from mootd.engine.issues.history import past_of
 from mootd.engine.issues.holding import follow_claim
 from mootd.engine.issues.mutations import UNCHANGED
@@ -65,6 +66,7 @@ def undo(unit: Unit, request: Undo) -> dict[str, Any]:
     undoings = [_Undoing(unit, plane, issue, events, request.actor) for issue, events in by_issue.items()]
     changes = [change for undoing in undoings for change in undoing.plan()]
     written = [event for undoing in undoings for event in undoing.editor.save()]
+    changes += _unfinished(unit, plane, changes, request.actor)
     unit.flush()
     issues = Issues(unit.entities(), plane)
     for issue in sorted({change["id"] for change in changes if change["field"] in _HOLDING}):
@@ -73,9 +75,21 @@ def undo(unit: Unit, request: Undo) -> dict[str, Any]:
     answer = {
         "undone": {"n": [write[0].event.n, write[-1].event.n], "at": to_ms(skeleton.hlc), "actor": skeleton.actor},
         "changes": changes,
-        "issues": [issues.document(issues.find(issue)[2]) for issue in by_issue],
+        "issues": [
+            issues.document(issues.find(issue)[2])
+            for issue in dict.fromkeys([*by_issue, *(change["id"] for change in changes)])
+        ],
     }
     return answer if written else answer | UNCHANGED
+
+
+def _unfinished(unit: Unit, plane: int, changes: Sequence[dict[str, Any]], actor: str) -> list[dict[str, Any]]:
+    """Open again the molecules that had closed themselves above what isn't closed any more, and tell these changes."""
+    steps = [each["id"] for each in changes if each["field"] == "status" and each["from"] == CLOSED != each["to"]]
+    unit.flush()
+    found = Issues(unit.entities(), plane)
+    opened = [name for step in steps for name in unfinish(unit, plane, found.find(step)[1], actor)]
+    return [{"id": name, "field": "status", "from": CLOSED, "to": DEFAULT_STATUS} for name in opened]
 
 
 # -- Which write -------------------------------------------------------------------------------------------------

@@ -1,12 +1,15 @@
 """The words in which writing commands say what they did."""
 
 from argparse import Namespace
+from typing import Any
 
 from moot.console.command import Context
 from moot.console.lines.confirm import (
     UNCHANGED,
     by_project,
     confirmed,
+    finished_among,
+    finished_lines,
     is_unchanged,
     naming,
     nothing_to_do,
@@ -16,8 +19,8 @@ from moot_testkit.clients.canned_api import NOW_MS, CannedApi
 from moot_testkit.clients.terminal import FACTS, RecordingTerminal, at_terminal
 
 
-def context(terminal: RecordingTerminal) -> Context:
-    return Context(CannedApi(), terminal, Namespace(), "ada", "demo", json=False, now_ms=NOW_MS)
+def context(terminal: RecordingTerminal, **given: Any) -> Context:
+    return Context(CannedApi(), terminal, Namespace(**given), "ada", "demo", json=False, now_ms=NOW_MS)
 
 
 def test_a_confirmation_begins_with_a_mark_that_is_plain_where_no_terminal_is() -> None:
@@ -55,3 +58,16 @@ def test_hostile_titles_are_neutralised() -> None:
 def test_issues_are_counted_by_project_on_one_line_if_at_all() -> None:
     assert by_project({"demo": 1200, "di\x1bary": 1}) == ["  By project: demo 1,200, di^[ary 1"]
     assert by_project({}) == []
+
+
+def test_what_was_closed_with_its_last_step_is_told_in_a_line_each_and_by_its_id() -> None:
+    answers: list[dict[str, Any]] = [{"id": "bd-1"}, {"id": "bd-2", "_finished": ["bd-mol", "bd\x1b"]}]
+    told = finished_lines(context(RecordingTerminal(FACTS)), answers)
+    assert list(told) == ["✓ Auto-closed completed molecule bd-mol", "✓ Auto-closed completed molecule bd^["]
+    assert finished_among(answers) == {"_finished": ["bd-mol", "bd\x1b"]}
+    assert finished_among(answers[:1]) == {}
+
+
+def test_a_trial_says_what_would_be_closed() -> None:
+    told = finished_lines(context(RecordingTerminal(FACTS), dry_run=True), [{"_finished": ["bd-mol"]}])
+    assert list(told) == ["✓ Would auto-close completed molecule bd-mol"]

@@ -43,6 +43,16 @@ def test_who_loses_a_step_gets_the_one_after_it() -> None:
     assert ran.document["continue"]["next_step"]["id"] == LAST["id"]
 
 
+def test_a_step_that_another_process_of_the_same_name_has_begun_is_not_begun_again() -> None:
+    taken = NEXT | {"status": "in_progress", "_unchanged": True}
+    ran = closing("--json", update=in_turn(taken, LAST | {"status": "in_progress"}))
+    assert (ran.document["continue"]["next_step"]["id"], ran.document["continue"]["auto_advanced"]) == (
+        LAST["id"],
+        True,
+    )
+    assert "No ready steps" in closing(update=in_turn(taken, taken)).out
+
+
 def test_nothing_is_begun_where_nothing_is_ready_or_all_is_done() -> None:
     assert "No ready steps" in closing(ready=()).out
     finished = closing("--json", steps=(DONE,)).document["continue"]

@@ -213,7 +213,7 @@ def _gc(context: Context) -> int:
         filters.check_place_is_named(context, "mol wisp gc")
     kept = comma_separated(given.exclude_type)
     wisps = [wisp for wisp in wisps_of(context, closed=True).issues if wisp.get("issue_type") not in kept]
-    gone = [wisp for wisp in wisps if wisp.get("status") == CLOSED] if given.closed else _done_with(context, wisps)
+    gone = _closed(context, wisps) if given.closed else _done_with(context, wisps)
     gone = gone[: given.limit or len(gone)]
     ids = [wisp["id"] for wisp in gone]
     of_projects = {} if len(filters.projects_of(context)) == 1 or not ids else count_by_project(context, ids)
@@ -228,6 +228,24 @@ def _gc(context: Context) -> int:
     advice = [*by_project(of_projects), *([f"  Add {needed} to delete: {some}"] if shows_only else [])]
     answer(context, document, [confirmed(context, told), *advice] if ids else ["No abandoned wisps found"])
     return exits.OK
+
+
+def _closed(context: Context, wisps: Sequence[IssueDoc]) -> list[IssueDoc]:
+    """What of the ephemeral issues is closed, and roots left open when their last steps were closed on two machines."""
+    above = {parent_of(wisp) for wisp in wisps if wisp.get("status") == CLOSED}
+    return [
+        wisp
+        for wisp in wisps
+        if wisp.get("status") == CLOSED
+        or (wisp["id"] in above and not wisp.get("pinned") and _is_complete(context, wisp))
+    ]
+
+
+def _is_complete(context: Context, wisp: IssueDoc) -> bool:
+    """Whether a formula was poured into it and all of its steps are closed."""
+    if pouring.SOURCE not in wisp.get("metadata", {}):
+        return False
+    return all(step.get("status") == CLOSED for step in Molecule(context, wisp["id"]).steps)
 
 
 def _done_with(context: Context, wisps: Sequence[IssueDoc]) -> list[IssueDoc]:

@@ -10,7 +10,7 @@ from moot.console.arguments.several_issues import add_dry_run, batched
 from moot.console.command import Command, Context
 from moot.console.context import answer, carry_out
 from moot.console.lines import issues as lines
-from moot.console.lines.confirm import confirmed, naming
+from moot.console.lines.confirm import confirmed, finished_among, finished_lines, naming
 from moot.console.text.amounts import several
 from moot.console.text.safe_text import neutralise
 from moot.console.text.style import style_of
@@ -60,10 +60,11 @@ def _close(context: Context) -> int:
     epics = _epics(context, eligible_only=True)
     ids = [each["epic"]["id"] for each in epics]
     closing = [[(issue, Close(actor=context.actor, dry_run=given.dry_run, id=issue, reason=reason))] for issue in ids]
-    for steps in batched(closing):
-        carry_out(context, steps)
-    document: Any = epics if given.dry_run or not epics else {"closed": ids, "count": len(ids), "reason": reason}
-    answer(context, document, _close_lines(context, epics, reason))
+    closed = [each for steps in batched(closing) for each in carry_out(context, steps)]
+    document: Any = epics
+    if epics and not given.dry_run:
+        document = {"closed": ids, "count": len(ids), "reason": reason} | finished_among(closed)
+    answer(context, document, [*_close_lines(context, epics, reason), *finished_lines(context, closed)])
     return exits.OK
 
 

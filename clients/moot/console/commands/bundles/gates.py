@@ -17,7 +17,7 @@ from moot.console.arguments.several_issues import add_dry_run
 from moot.console.command import Command, Context
 from moot.console.context import answer, carry_out, need_project
 from moot.console.lines import issues as lines
-from moot.console.lines.confirm import confirmed, is_unchanged, naming, nothing_to_do
+from moot.console.lines.confirm import confirmed, finished_among, finished_lines, is_unchanged, naming, nothing_to_do
 from moot.console.text import when
 from moot.console.text.durations import HELP, duration_ms
 from moot.console.text.safe_text import neutralise
@@ -45,7 +45,10 @@ _NS: Final = 1_000_000
 # -- create ------------------------------------------------------------------------------------------------------
 def _create_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add("-t", "--type", dest="await_type", choices=AWAIT_TYPES, default="human", help="what it waits for")
+    add(
+        "-t", "--type", dest="await_type", choices=AWAIT_TYPES, default="human", metavar="TYPE",
+        help=f"what it waits for: {', '.join(AWAIT_TYPES)} (default human)",
+    )  # fmt: skip
     add("--await-id", default="", metavar="ID", help="the issue, or the number of the run or pull request")
     add("--timeout", type=duration_ms, default=0, metavar="DURATION", help=f"how long a timer waits: {HELP}")
     add("--blocks", action="append", default=[], metavar="ID", help="the issue that waits for it, repeatable")
@@ -192,6 +195,7 @@ def _resolved_lines(context: Context, done: str, gate: IssueDoc) -> Iterator[str
         yield nothing_to_do(f"gate {naming(gate)} is resolved already")
     else:
         yield confirmed(context, f"{done}: {naming(gate)}")
+    yield from finished_lines(context, [gate])
     if gate.get("_unblocked"):
         yield f"  Newly unblocked: {', '.join(map(neutralise, gate['_unblocked']))}"
     if isinstance(gate.get("waiters"), list):
@@ -239,18 +243,19 @@ def _check(context: Context) -> int:
     gates = [gate for gate in gates_of(context) if _is_of(gate, wanted)]
     gates = gates[: filters.checked_limit(context.arguments) or len(gates)]
     found: list[dict[str, Any]] = []
+    closed: list[IssueDoc] = []
     for gate in gates:
         finding = look(context, gate)
         if finding.result == RESOLVED:
-            _close(context, gate, finding.reason)
+            closed.append(_close(context, gate, finding.reason))
         if finding.result == FAILED and context.arguments.escalate:
             _escalate(context, gate, finding.reason)
         found.append({"id": gate["id"], "await_type": gate.get("await_type", ""), **finding._asdict()})
     count = Counter(each["result"] for each in found)
     document: dict[str, Any] = {"checked": len(found), "resolved": count[RESOLVED], "escalated": count[FAILED]}
     document |= {"errors": count[ERROR], "pending": count[PENDING], "dry_run": context.arguments.dry_run}
-    document |= {"gates": found}
-    answer(context, document, _found_lines(found))
+    document |= {"gates": found} | finished_among(closed)
+    answer(context, document, [*_found_lines(found), *finished_lines(context, closed)])
     return exits.OK
 
 

@@ -12,7 +12,15 @@ from moot.console.command import Command, Context
 from moot.console.context import answer, carry_out, need_project
 from moot.console.lines import issues as lines
 from moot.console.lines.brief import brief
-from moot.console.lines.confirm import confirmed, is_unchanged, naming, nothing_to_do, unchanged_among
+from moot.console.lines.confirm import (
+    confirmed,
+    finished_among,
+    finished_lines,
+    is_unchanged,
+    naming,
+    nothing_to_do,
+    unchanged_among,
+)
 from moot.console.text.safe_text import neutralise
 from moot.console.text.style import style_of
 from moot_protocol.errors import Code, RefusedError
@@ -177,7 +185,8 @@ def _todo_done(context: Context) -> int:
         for issue in closed
     )
     document = {"closed": [issue["id"] for issue in closed], "reason": given.reason or DONE}
-    answer(context, document | unchanged_among(closed), told)
+    document |= unchanged_among(closed) | finished_among(closed)
+    answer(context, document, [*told, *finished_lines(context, closed)])
     return exits.OK
 
 

@@ -16,7 +16,7 @@ from moot.console.commands.issues import claims, edges, lifecycle, write
 from moot.console.commands.issues.write import Labelled
 from moot.console.context import TEXT_READ_BYTES, answer, read_text, script_step, tell_place
 from moot.console.grammar import Grammar, Section, did_you_mean
-from moot.console.lines.confirm import confirmed
+from moot.console.lines.confirm import confirmed, finished_among, finished_lines
 from moot.console.text.amounts import size
 from moot.console.text.safe_text import neutralise
 from moot_protocol.errors import Code, MootError, RefusedError
@@ -226,11 +226,11 @@ def _batch(context: Context) -> int:
     dry_run = context.arguments.dry_run
     answers = context.api.call(Script(actor=context.actor, dry_run=dry_run, steps=steps)) if steps else []
     results = list(_results(lines, answers))
-    document = {"operations": len(results), "status": "ok", "results": results}
+    document = {"operations": len(results), "status": "ok", "results": results} | finished_among(answers)
     done = "would be committed" if dry_run else "committed"
     head = confirmed(context, f"batch: {len(results)} operations {done}")
     rest = (f"  line {each['line']}: {each['op']} {neutralise(each['target'])}" for each in results)
-    answer(context, document | ({"dry_run": True} if dry_run else {}), [head, *rest])
+    answer(context, document | ({"dry_run": True} if dry_run else {}), [head, *rest, *finished_lines(context, answers)])
     tell_place(context, _named(steps))
     return 0
 

@@ -10,13 +10,13 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from moot.console import documents
-from moot.console.arguments.claiming import claim_first
+from moot.console.arguments.claiming import check_whose, claim_first
 from moot.console.command import Command, Context
 from moot.console.commands.issues.conflicts import field_text, tell
 from moot.console.commands.issues.write import Labelled
 from moot.console.commands.knowledge.docs import resolve_document
 from moot.console.context import answer, carry_out, need_project, note, read_text
-from moot.console.lines.confirm import confirmed, is_unchanged, naming, nothing_to_do, unchanged_among
+from moot.console.lines.confirm import confirmed, finished_lines, is_unchanged, naming, nothing_to_do, unchanged_among
 from moot.console.molecules.advancing import advance, advanced_lines
 from moot.console.text import when
 from moot.console.text.safe_text import neutralise
@@ -100,7 +100,8 @@ def _close(context: Context) -> int:
     if given.go_on and (len(set(given.ids)) > 1 or given.claim_next or given.suggest_next):
         raise RefusedError("--continue only works when closing a single issue", code=Code.USAGE)
     if given.claim_next:
-        need_project(context)  # before anything is closed
+        otherwise = "or close without --claim-next, then `moot ready --claim` with --project or --plane"
+        check_whose(context, otherwise)  # before anything is closed
     closed = carry_out(context, close_mutations(context, close_reasons(context)))
     document, told = _followed_up(context, closed)
     answer(context, document, [*_closed_lines(context, closed), *told])
@@ -168,6 +169,7 @@ def _closed_lines(context: Context, closed: Sequence[IssueDoc]) -> Iterator[str]
             yield nothing_to_do(f"{naming(issue)} is closed already; its reason stays as it was: {reason}")
         else:
             yield confirmed(context, f"{done} {naming(issue)}: {reason}")
+    yield from finished_lines(context, closed)
     unblocked = _unblocked(closed)
     if unblocked:
         yield f"  Newly unblocked: {neutralise(', '.join(unblocked))}"

@@ -24,7 +24,7 @@ from moot.console.command import Command, Context
 from moot.console.commands.issues.claims import add_ttl
 from moot.console.context import answer, carry_out, need_project
 from moot.console.grammar import comma_separated
-from moot.console.lines.confirm import UNCHANGED, confirmed, is_unchanged, naming, nothing_to_do
+from moot.console.lines.confirm import UNCHANGED, confirmed, finished_lines, is_unchanged, naming, nothing_to_do
 from moot.console.notices.edge_types_given import note_own_types
 from moot.console.text.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
@@ -378,7 +378,7 @@ def _update(context: Context) -> int:
         else confirmed(context, f"{done}: {naming(issue)}")
         for issue in changed
     )
-    answer(context, list(map(documents.changed, changed)), told)
+    answer(context, list(map(documents.changed, changed)), [*told, *finished_lines(context, changed)])
     return 0
 
 

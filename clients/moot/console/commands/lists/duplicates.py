@@ -14,7 +14,7 @@ from moot.console.command import Command, Context
 from moot.console.context import answer, carry_out, note
 from moot.console.grammar import comma_separated
 from moot.console.lines import issues as lines
-from moot.console.lines.confirm import UNCHANGED, confirmed, is_unchanged, nothing_to_do
+from moot.console.lines.confirm import UNCHANGED, confirmed, finished_among, finished_lines, is_unchanged, nothing_to_do
 from moot.console.text.amounts import several
 from moot.console.text.safe_text import neutralise
 from moot.console.text.style import style_of
@@ -209,12 +209,14 @@ def _replace(context: Context, stays: str, edge_type: str, names: tuple[str, str
     for issue, edge, closed in zip(dict.fromkeys(gone), answered[::2], answered[1::2], strict=True):
         was_so = not edge.get("created", True) and is_unchanged(closed)
         found.append(
-            {names[0]: issue, names[1]: kept, "status": "closed"} | ({UNCHANGED: True} if was_so else {}),
+            {names[0]: issue, names[1]: kept, "status": "closed"}
+            | ({UNCHANGED: True} if was_so else {})
+            | finished_among([closed])
         )
     told = (
         _replaced(context, one[names[0]], f"{words} {neutralise(kept)}", done=not is_unchanged(one)) for one in found
     )
-    answer(context, found[0] if len(found) == 1 else found, told)
+    answer(context, found[0] if len(found) == 1 else found, [*told, *finished_lines(context, answered)])
     return exits.OK
 
 

@@ -11,7 +11,7 @@ from moot.console.commands.machine.about import QUICKSTART, print_text
 from moot.console.context import answer, carry_out, note, read_text
 from moot.console.grammar import comma_separated
 from moot.console.lines import issues as lines
-from moot.console.lines.confirm import confirmed, naming
+from moot.console.lines.confirm import confirmed, finished_lines, naming
 from moot.console.text.style import style_of
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.issues import AddComment, Close, ListIssues, Show
@@ -116,7 +116,8 @@ def _open_issue(context: Context) -> IssueDoc:
 
 
 def _told(context: Context, closed: Sequence[IssueDoc], done: str) -> int:
-    answer(context, list(map(documents.changed, closed)), [confirmed(context, f"{done}: {naming(closed[0])}")])
+    told = [confirmed(context, f"{done}: {naming(closed[0])}"), *finished_lines(context, closed)]
+    answer(context, list(map(documents.changed, closed)), told)
     return exits.OK
 
 

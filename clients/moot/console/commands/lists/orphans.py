@@ -17,7 +17,7 @@ from moot.console.command import Command, Context
 from moot.console.context import answer, carry_out
 from moot.console.grammar import comma_separated
 from moot.console.lines import issues as lines
-from moot.console.lines.confirm import confirmed, naming
+from moot.console.lines.confirm import confirmed, finished_lines, naming
 from moot.console.text.style import style_of
 from moot_protocol.errors import Code, MootError
 from moot_protocol.limits import ENTITY_BYTES, SHORT_ID_CHARS
@@ -58,9 +58,10 @@ def _orphans(context: Context) -> int:
     )
     log = context.terminal.git_log(COMMITS)
     found = spoken_of(_meant_by(context, wanted, words_of(log)), log)
-    for steps in batched([_closing(context, issue)] for issue, _ in found) if arguments.fix else ():
-        carry_out(context, steps)
-    answer(context, [_document(issue, *commit) for issue, commit in found], _lines(context, found))
+    fixing = batched([_closing(context, issue)] for issue, _ in found) if arguments.fix else ()
+    closed = [each for steps in fixing for each in carry_out(context, steps)]
+    told = [*_lines(context, found), *finished_lines(context, closed)]
+    answer(context, [_document(issue, *commit) for issue, commit in found], told)
     return exits.OK
 
 

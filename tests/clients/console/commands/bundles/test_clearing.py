@@ -171,6 +171,25 @@ def outside(town: Pourer, argv: str) -> str:
     return run(COMMANDS, argv, cast("CannedApi", town), FACTS._replace(workspace=""), project="").out
 
 
+def test_a_wisp_that_closed_itself_goes_as_a_whole_and_so_does_one_that_two_machines_left_open(town: Pourer) -> None:
+    for is_left_open in (False, True):
+        poured = town.pour("wisp")
+        root, steps = poured["new_epic_id"], poured["id_mapping"]
+        for step in ("build", "ship"):
+            town.close(steps[step])
+        assert town.api.call(Show(ids=(root,)))[0]["status"] == "closed"
+        if is_left_open:
+            town.api.call(Update(actor=ACTOR, id=root, fields=IssueFields(status="open")))
+        assert town.json("wisp gc --closed --force")["cleaned_count"] == 3
+        assert town.all() == []
+
+
+def test_a_wisp_that_has_more_to_do_stays_without_its_closed_steps(town: Pourer) -> None:
+    poured = town.pour("wisp")
+    town.close(poured["id_mapping"]["build"])
+    assert town.json("wisp gc --closed --force")["cleaned_ids"] == [poured["id_mapping"]["build"]]
+
+
 @pytest.mark.parametrize("argv", ["wisp gc --age 1ms", "mol wisp gc --closed --force", "wisp gc --all --age 1ms"])
 def test_outside_of_any_project_nothing_is_cleared_away_unless_it_is_said_of_which(two: Pourer, argv: str) -> None:
     with pytest.raises(RefusedError, match="mol wisp gc would delete in all projects of the town") as refused:

@@ -24,8 +24,8 @@ def epic(number: int, closed: int, total: int) -> dict[str, Any]:
 DONE, UNDER_WAY = epic(1, 2, 2), epic(2, 1, 3)
 
 
-def tried(argv: str, *epics: dict[str, Any]) -> Ran:
-    return run(COMMANDS, argv, CannedApi(epic_status=list(epics), close={}, script=[]))
+def tried(argv: str, *epics: dict[str, Any], close: dict[str, Any] | None = None) -> Ran:
+    return run(COMMANDS, argv, CannedApi(epic_status=list(epics), close=close or {}, script=[]))
 
 
 def test_epics_are_told_with_their_progress() -> None:
@@ -65,3 +65,12 @@ def test_several_are_closed_in_one_commit_and_none_asks_nothing() -> None:
     ran = tried("epic close-eligible", UNDER_WAY)
     assert (ran.out, len(ran.asked)) == ("No epics eligible for closure\n", 1)
     assert json.loads(tried("epic close-eligible --json", UNDER_WAY).out) == []
+
+
+def test_an_epic_that_completes_a_molecule_tells_so() -> None:
+    closed = {"_finished": ["bd-mol"]}
+    assert (
+        tried("epic close-eligible", DONE, close=closed).out.splitlines()[-1]
+        == "✓ Auto-closed completed molecule bd-mol"
+    )
+    assert json.loads(tried("epic close-eligible --json", DONE, close=closed).out)["_finished"] == ["bd-mol"]

@@ -183,3 +183,11 @@ def test_only_gates_of_a_kind_are_looked_at_if_asked() -> None:
     assert json.loads(tried("gate check --type gh --json", *gates).out)["checked"] == 1
     assert json.loads(tried("gate check --type bead --json", *gates).out)["checked"] == 1
     assert tried("gate check").out == "No open gates found.\n"
+
+
+def test_a_gate_that_completes_a_molecule_tells_so() -> None:
+    closed = gate(_finished=["bd-mol"])
+    assert tried("gate resolve x", close=closed).out.splitlines()[1] == "✓ Auto-closed completed molecule bd-mol"
+    passed = gate(await_type="timer", timeout=HOUR_NS)
+    assert tried("gate check", passed, close=closed).out.splitlines()[-1] == "✓ Auto-closed completed molecule bd-mol"
+    assert json.loads(tried("gate check --json", passed, close=closed).out)["_finished"] == ["bd-mol"]

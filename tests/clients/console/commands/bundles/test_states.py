@@ -123,3 +123,9 @@ def test_an_ephemeral_issue_is_kept_and_says_why(flag: str) -> None:
 def test_what_is_kept_already_cant_be_promoted() -> None:
     with pytest.raises(RefusedError, match="not ephemeral"):
         tried("promote x")
+
+
+def test_a_todo_that_completes_a_molecule_tells_so() -> None:
+    done = issue(1) | {"_finished": ["bd-mol"]}
+    assert tried("todo done a", close=done).out.splitlines()[-1] == "✓ Auto-closed completed molecule bd-mol"
+    assert json.loads(tried("todo done a --json", close=done).out)["_finished"] == ["bd-mol"]

@@ -227,3 +227,10 @@ def test_a_dry_run_asks_the_daemon_to_write_nothing() -> None:
 def test_a_script_can_be_a_file_and_then_texts_can_still_not_come_from_standard_input() -> None:
     ran = run_console("batch -f plan.txt", {"script": [issue()]}, files={"plan.txt": b"close a"})
     assert [step["params"]["id"] for step in ran.request.steps] == ["a"]
+
+
+def test_a_molecule_that_a_script_completes_is_told() -> None:
+    answers = {"script": [issue(_finished=["bd-mol"])]}
+    ran = run_console("batch", answers, stdin=[b"close a1b2\n"])
+    assert ran.out.splitlines()[-1] == "✓ Auto-closed completed molecule bd-mol"
+    assert run_console("batch --json", answers, stdin=[b"close a1b2\n"]).document["_finished"] == ["bd-mol"]

@@ -26,6 +26,13 @@ def test_close_gives_the_reason_and_tells_what_that_unblocked() -> None:
     assert ran.out == f"✓ Closed {NAMED}: Done\n  Newly unblocked: bd-7, bd-8\n"
 
 
+def test_a_molecule_that_is_closed_with_its_last_step_is_told_and_stands_in_no_list_of_its_own() -> None:
+    closed = issue(status="closed", close_reason="Done", _unblocked=[], _finished=["bd-mol"])
+    ran = run_console("close a1b2", {"close": closed})
+    assert ran.out == f"✓ Closed {NAMED}: Done\n✓ Auto-closed completed molecule bd-mol\n"
+    assert run_console("close a1b2 --json", {"close": closed}).document == [closed]
+
+
 def test_closing_an_epic_with_open_children_says_how_many_are_left() -> None:
     def closing_epic(children: int, closed: int, **more: Any) -> Outcome:
         counted = [{"epic": {}, "total_children": children, "closed_children": closed, "eligible_for_close": False}]
@@ -116,6 +123,7 @@ def test_where_others_hold_all_there_is_none_to_claim() -> None:
 def test_outside_of_a_workspace_there_is_no_next_one_to_claim_and_nothing_is_closed() -> None:
     ran = run_console("close a1b2 --claim-next", facts=FACTS._replace(workspace=""), project="")
     assert (ran.code, ran.asked) == (3, [])
+    assert "`moot ready --claim` with --project or --plane" in ran.err
 
 
 def test_a_trial_claims_nothing() -> None:

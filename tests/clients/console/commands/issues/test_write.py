@@ -220,6 +220,11 @@ def test_each_flag_of_update_asks_for_its_change(flags: str, expected: dict[str,
     assert update("a1b2", *flags.split()).request == Update(actor="unknown", id="a1b2", **expected)
 
 
+def test_an_update_that_closes_the_last_step_of_a_molecule_tells_that_it_is_closed() -> None:
+    ran = run_console("update a1b2 -s closed", {"update": issue(_finished=["bd-mol"])})
+    assert ran.out.splitlines()[1:] == ["✓ Auto-closed completed molecule bd-mol"]
+
+
 def test_losing_the_race_for_a_claim_exits_5() -> None:
     lost = RefusedError("bob holds it", code=Code.LOST_RACE)
     assert run_console("update a1b2 --claim", {"update": lost}).code == 5

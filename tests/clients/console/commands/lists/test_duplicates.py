@@ -146,6 +146,14 @@ def test_who_gives_way_is_linked_and_closed_together(
     assert "Would mark" in dry.out
 
 
+def test_who_gives_way_and_so_completes_a_molecule_tells_so() -> None:
+    answers = [NEW, {"_finished": ["bd-mol"]}]
+    assert tried("duplicate a --of z", script=answers).out.splitlines()[1:] == [
+        "✓ Auto-closed completed molecule bd-mol"
+    ]
+    assert json.loads(tried("duplicate a --of z --json", script=answers).out)["_finished"] == ["bd-mol"]
+
+
 def test_nothing_gives_way_to_itself() -> None:
     with pytest.raises(RefusedError, match="itself"):
         tried("duplicate a --of b", resolve_ids=["bd-a", "bd-a"])

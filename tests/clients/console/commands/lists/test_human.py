@@ -69,3 +69,8 @@ def test_statistics_tell_pending_answered_and_dismissed() -> None:
 
 def test_alone_it_lists_what_people_need_most() -> None:
     assert "moot ready" in run_console("human").out
+
+
+def test_an_answer_that_completes_a_molecule_tells_so() -> None:
+    ran = run_console(f"human dismiss {ID}", {"show": [WAITING], "close": WAITING | {"_finished": ["bd-mol"]}})
+    assert ran.out.splitlines()[-1] == "✓ Auto-closed completed molecule bd-mol"

@@ -19,8 +19,8 @@ ISSUES = [issue(title=f"About {name}\x1b") | {"id": name} for name in IDS]
 ISSUES[-1]["_alias"] = "app-login"
 
 
-def tried(argv: str, log: str | None) -> Ran:
-    api = CannedApi(begun=Page(issues=ISSUES, total=5, truncated=False), close={}, script=[])
+def tried(argv: str, log: str | None, close: dict[str, Any] | None = None) -> Ran:
+    api = CannedApi(begun=Page(issues=ISSUES, total=5, truncated=False), close=close or {}, script=[])
     return run(COMMANDS, argv, api, terminal=RecordingTerminal(FACTS, commits=log))
 
 
@@ -126,3 +126,8 @@ def test_a_list_s_hyphen_before_an_id_is_none_of_it() -> None:
 
 def test_what_stands_far_into_a_message_is_not_looked_at() -> None:
     assert found("1\t" + "x " * MESSAGE_CHARS + "gt-9") == {}
+
+
+def test_one_that_completes_a_molecule_tells_so() -> None:
+    ran = tried("orphans --fix", "c0ffee\tFix gt-9\n", close={"_finished": ["bd-mol"]})
+    assert ran.out.splitlines()[-1] == "✓ Auto-closed completed molecule bd-mol"
