@@ -6,6 +6,7 @@ The command line's process imports this module, so what programs use is loaded w
 TYPE_CHECKING = False  # as type checkers know it; the module `typing` takes too long to load
 if TYPE_CHECKING:
     from moot.answers import (
+        Apart,
         Change,
         Claim,
         Comment,
@@ -27,14 +28,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "AsyncClient", "Change", "Claim", "Client", "Code", "Comment", "Contest", "Dependency", "Erasure", "Event", "Held",
-    "Issue", "Issues", "MalformedError", "Memory", "MootError", "Origin", "RefusedError", "Stats", "__version__",
+    "Apart", "AsyncClient", "Change", "Claim", "Client", "Code", "Comment", "Contest", "Dependency", "Erasure", "Event",
+    "Held", "Issue", "Issues", "MalformedError", "Memory", "MootError", "Origin", "RefusedError", "Stats",
+    "__version__",
 ]  # fmt: skip
 
 _HOMES = {
     "moot.answers": (
-        "Change", "Claim", "Comment", "Contest", "Dependency", "Erasure", "Event", "Issue", "Issues", "Memory",
-        "Origin", "Stats",
+        "Apart", "Change", "Claim", "Comment", "Contest", "Dependency", "Erasure", "Event", "Issue", "Issues",
+        "Memory", "Origin", "Stats",
     ),
     "moot.async_client": ("AsyncClient",),
     "moot.client": ("Client",),

@@ -70,7 +70,7 @@ class Issue(
     rename={
         "is_blocked": "_blocked", "unblocked": "_unblocked", "conflicts": "_conflicts", "missing": "_missing",
         "erased": "_erased", "unique_chars": "_short", "origin": "_origin", "alias": "_alias", "claim": "_claim",
-        "is_unchanged": "_unchanged",
+        "is_unchanged": "_unchanged", "finished": "_finished",
     },
 ):  # fmt: skip
     """An issue. Lists leave out texts and comments; `show` has everything."""
@@ -128,6 +128,8 @@ class Issue(
     """Whether something open blocks it, in `show`."""
     unblocked: tuple[str, ...] = ()
     """Ids that became ready because it was closed, in the answer to that."""
+    finished: tuple[str, ...] = ()
+    """Ids of the molecules that were closed with it, because it was the last of their steps."""
     conflicts: tuple[str, ...] = ()
     """Fields whose concurrent values disagree, in `show`."""
     missing: tuple[str, ...] = ()
@@ -159,6 +161,22 @@ class Issues(msgspec.Struct, frozen=True, kw_only=True):
         return self.issues[place]
 
 
+class Apart(msgspec.Struct, frozen=True, kw_only=True, rename={"origin": "_origin"}):
+    """One of the texts that were written at the same time, unseen by one another."""
+
+    value: str | None = None
+    """The text; empty for a taking away, None for what isn't here."""
+    actor: str = ""
+    at: int = 0
+    """When its writer's clock says it was written, in milliseconds since 1970."""
+    author: str = ""
+    """The key of the replica that wrote it."""
+    n: int = 0
+    """Its number in that replica's feed."""
+    origin: Origin | None = None
+    """The other town that it comes from; None for one of this town."""
+
+
 class Memory(msgspec.Struct, frozen=True, kw_only=True, rename={"origin": "_origin"}):
     """What a project remembers under a key."""
 
@@ -170,6 +188,8 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, rename={"origin": "_orig
     """Whether some of it was written in another town, and nobody of this one has written over it since."""
     conflict: bool = False
     """Whether concurrent texts disagree."""
+    values: tuple[Apart, ...] = ()
+    """Of a conflict all of them, the one that `text` shows among them."""
     origin: tuple[Origin, ...] = ()
     """Which machines of which other towns wrote it."""
 

@@ -107,7 +107,7 @@ def create(actor: str, project: str, plane: str, title: str, new: NewIssue) -> C
         plane=plane,
         fields=fields,
         id=given.get("id", ""),
-        labels=_several(given.get("labels", ())),
+        labels=_labels("labels", given),
         edges=tuple(map(Edge, _several(given.get("depends_on", ())))),
         parent=given.get("parent", ""),
         metadata=_mapping("metadata", given),
@@ -118,15 +118,14 @@ def update(actor: str, issue: str, changes: Changes) -> Update:
     """The request that changes an issue."""
     given: dict[str, Any] = {**changes}
     _refuse_unknown("update", given)
-    sets = given.get("set_labels")
     return Update(
         actor=actor,
         id=issue,
         fields=IssueFields(**{name: given[name] for name in given if name in _FIELDS}),
         append_notes=given.get("append_notes", ""),
-        add_labels=_several(given.get("add_labels", ())),
-        remove_labels=_several(given.get("remove_labels", ())),
-        set_labels=None if sets is None else _several(sets),
+        add_labels=_labels("add_labels", given),
+        remove_labels=_labels("remove_labels", given),
+        set_labels=None if given.get("set_labels") is None else _labels("set_labels", given),
         set_metadata=_mapping("set_metadata", given),
         unset_metadata=_several(given.get("unset_metadata", ())),
         parent=given.get("parent"),
@@ -190,8 +189,8 @@ def _filter(project: str, given: Mapping[str, Any], **more: Any) -> Filter:
         priorities=(priority,) if isinstance(priority, int) else _several(priority),
         assignee=given.get("assignee", ""),
         unassigned=given.get("unassigned", False),
-        labels=_several(given.get("labels", ())),
-        any_labels=_several(given.get("any_labels", ())),
+        labels=_labels("labels", given),
+        any_labels=_labels("any_labels", given),
         parent=given.get("parent", ""),
         **more,
     )
@@ -201,6 +200,19 @@ def _several(given: Any) -> tuple[Any, ...]:
     if isinstance(given, Iterable) and not isinstance(given, str):
         return tuple(given)
     return (given,)  # of what type it is to be, the daemon says
+
+
+def _labels(name: str, given: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Labels that are given; a text by itself is one.
+
+    Raises:
+        RefusedError: `usage`: it is a text with a comma, which on the command line would be several.
+    """
+    labels = given.get(name, ())
+    if isinstance(labels, str) and "," in labels:
+        hint = f"{name}={[part.strip() for part in labels.split(',')]!r}"
+        raise RefusedError(f"{name} is a list of labels, not {labels!r}", code=Code.USAGE, hint=hint)
+    return _several(labels)
 
 
 def _mapping(name: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from moot.answers import (
+    Apart,
     Change,
     Claim,
     Comment,
@@ -23,6 +24,7 @@ from moot.answers import (
     event_of,
     issue_of,
     issues_of,
+    memory_of,
     stats_of,
 )
 from moot_protocol.errors import MalformedError
@@ -54,7 +56,7 @@ DOCUMENT = {
     "comments": [{"id": 1, "issue_id": "demo-1", "author": "ada", "text": "Hi", "created_at": "t"}],
     "dependents": [{"id": "demo-3", "dependency_type": "blocks"}], "metadata": {"k": [1]},
     "_conflicts": ["title"], "_missing": ["notes"], "_erased": ["notes"], "_blocked": True, "_short": 6,
-    "_unblocked": ["demo-4"], "something_later": {},
+    "_unblocked": ["demo-4"], "_finished": ["demo-5"], "something_later": {},
 }  # fmt: skip
 
 
@@ -70,6 +72,7 @@ def test_an_issue_has_every_part_of_its_document() -> None:
     assert issue.metadata == {"k": [1]}
     assert (issue.conflicts, issue.missing, issue.erased) == (("title",), ("notes",), ("notes",))
     assert (issue.is_blocked, issue.unique_chars, issue.unblocked) == (True, 6, ("demo-4",))
+    assert issue.finished == ("demo-5",)
 
 
 def test_what_a_document_leaves_out_is_what_beads_takes_it_for() -> None:
@@ -194,3 +197,16 @@ def test_who_erased_a_value_who_holds_an_issue_and_how_a_contest_came_out_are_ty
     assert (event.own, event.contested) == (True, Contest(holder="ada", lost=("bob",)))
     claim: dict[str, Any] = {"holder": "ada", "expires_at": "2026-01-31T12:00:00.000Z", "ttl_seconds": 600}
     assert issue_of({"id": "demo-1", "_claim": claim}).claim == Claim(**claim)
+
+
+def test_a_memory_that_was_written_apart_has_every_text_typed() -> None:
+    origin: dict[str, Any] = {"town": "T", "town_name": "hill", "replica": "R"}
+    values = [
+        {"value": "one", "actor": "ann", "at": 5, "author": "k", "n": 7, "_origin": origin},
+        {"value": None, "actor": "bob", "at": 6, "author": "l", "n": 8},
+    ]
+    memory = memory_of({"key": "k", "text": "one", "conflict": True, "values": values})
+    ours, theirs = memory.values
+    assert ours == Apart(value="one", actor="ann", at=5, author="k", n=7, origin=Origin(**origin))
+    assert (theirs.value, theirs.origin) == (None, None)
+    assert memory_of({"key": "k", "text": "one"}).values == ()

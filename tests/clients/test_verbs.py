@@ -74,3 +74,28 @@ def test_what_a_list_cannot_be_chosen_by_is_refused(verb: object) -> None:
     with pytest.raises(RefusedError, match="takes no status") as caught:
         verb("demo", {"status": "open"})
     assert caught.value.code is Code.USAGE
+
+
+def test_labels_are_a_list_and_a_text_by_itself_is_one_of_them() -> None:
+    assert verbs.create("ada", "demo", "", "One", {"labels": "ui"}).labels == ("ui",)
+    assert verbs.create("ada", "demo", "", "One", {"labels": ["a,b"]}).labels == ("a,b",)
+    assert verbs.update("ada", "demo-1", {"add_labels": "ui", "set_labels": ()}).set_labels == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "ask"),
+    [
+        ("labels", lambda labels: verbs.create("ada", "demo", "", "One", {"labels": labels})),
+        ("add_labels", lambda labels: verbs.update("ada", "demo-1", {"add_labels": labels})),
+        ("remove_labels", lambda labels: verbs.update("ada", "demo-1", {"remove_labels": labels})),
+        ("set_labels", lambda labels: verbs.update("ada", "demo-1", {"set_labels": labels})),
+        ("labels", lambda labels: verbs.listed("demo", {"labels": labels})),
+        ("any_labels", lambda labels: verbs.ready("demo", {"any_labels": labels})),
+    ],
+)
+def test_several_labels_in_one_text_are_refused_with_the_list_that_was_meant(
+    name: str, ask: Callable[[str], object]
+) -> None:
+    with pytest.raises(RefusedError, match=f"{name} is a list of labels, not 'x, y'") as caught:
+        ask("x, y")
+    assert (caught.value.code, caught.value.hint) == (Code.USAGE, f"{name}=['x', 'y']")

@@ -14,7 +14,8 @@ from moot.console.commands.issues.show import Neighbours, issue_page
 from moot.console.context import script_step
 from moot.console.documents import check_known, needs_texts, selected, with_parent, without_marks
 from moot.console.lines import issues as lines
-from moot.console.lines.confirm import UNCHANGED, is_unchanged, nothing_to_do
+from moot.console.lines.confirm import FINISHED, UNCHANGED, is_unchanged, nothing_to_do
+from moot.console.notices.unknown_names import unknown_type
 from moot.console.text.safe_text import neutralise
 from moot.console.text.style import Style
 from moot.mcp import arguments as args
@@ -132,7 +133,10 @@ async def find(desk: Desk, wanted: args.Find) -> Told:
     check_known(found, wanted.fields)
     fields = ("id", *wanted.fields) if wanted.fields else (_FIELDS if wanted.which == "ready" else _LISTED)
     issues = [selected(issue, (*fields, _ORIGIN)) for issue in found]
-    return Told("\n".join(shown) or "no issues match", issues, more=page.truncated)
+    if not shown:
+        unknown = await unknown_type(desk.ask, wanted.type, desk.projects)
+        shown = ["no issues match", unknown] if unknown else ["no issues match"]
+    return Told("\n".join(shown), issues, more=page.truncated)
 
 
 def _find_request(desk: Desk, wanted: args.Find) -> Request[Page]:
@@ -339,7 +343,8 @@ def _told_of(
         is_done = not is_unchanged(issue)
         line = " ".join(filter(None, (*naming, "" if is_done else already(issue))))
         told.append(f"{word} {line}" if is_done else nothing_to_do(line))
-    return Told("\n".join(told), [selected(issue, (*fields, _ORIGIN, UNCHANGED)) for issue in issues])
+        told += (f"Auto-closed completed molecule {neutralise(name)}" for name in issue.get(FINISHED, ()))
+    return Told("\n".join(told), [selected(issue, (*fields, _ORIGIN, UNCHANGED, FINISHED)) for issue in issues])
 
 
 # -- The list ----------------------------------------------------------------------------------------------------

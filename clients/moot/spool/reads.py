@@ -305,12 +305,16 @@ def _prime(reading: Reading, request: Prime) -> dict[str, Any]:
     ready = [snapshot.issues[name] for name in snapshot.ready if name not in mine_ids]
     newest_first = sorted(snapshot.memories, key=lambda each: (-each["updated_at"], each["key"]))
     return {
-        "memories": [{"key": each["key"], "text": each["text"]} for each in newest_first],
+        "memories": [_remembered(each) for each in newest_first],
         "claimed": [_primed(issue) | _handed_over(issue) for issue in claimed],
         "ready": [_primed(issue) for issue in ready[: request.limit]],
         "ready_total": len(ready),
         "foreign": {"memories": 0, "issues": 0},
     }
+
+
+def _remembered(memory: dict[str, Any]) -> dict[str, Any]:
+    return {name: memory[name] for name in ("key", "text", "conflict") if memory.get(name)}
 
 
 def _primed(issue: IssueDoc) -> dict[str, Any]:

@@ -9,13 +9,15 @@ writing over it makes it one's own.
 from collections.abc import Callable, Container, Iterator
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import entity_problem
 from moot_protocol.issues.settings import check_key, problem_of
 from moot_protocol.limits import MEMORY_KEY_BYTES, TEXT_BYTES
 from moot_protocol.merge import policies
 from moot_protocol.merge.kinds import MEMORY, SETTING, field_of
-from moot_protocol.merge.register import MISSING
+from moot_protocol.merge.register import MISSING, Sibling
 from moot_protocol.requests.memories import EraseMemory, Forget, Remember, SetSetting
 from mootd.engine.editor import Editor
 from mootd.engine.exchange.cut import Place
@@ -38,12 +40,15 @@ class Kept(NamedTuple):
 
     key: str
     text: str
+    """Empty where it was taken away, or isn't here."""
     updated: int
     """Timestamp of its newest live write."""
     foreign: bool
     conflict: bool
     authors: tuple[bytes, ...] = ()
     """The replicas that wrote its live texts, ascending."""
+    values: tuple[Sibling, ...] = ()
+    """Of a conflict, all that is live, in the order of their writes; an empty text is a taking away."""
 
 
 def is_foreign(record: Record, field: str, feed_of: Callable[[int], FeedRow], own: Container[bytes]) -> bool:
@@ -75,6 +80,13 @@ class Shelf:
 
     def all(self, prefix: str = "") -> Iterator[Kept]:
         """All that is kept, by key."""
+        return (kept for kept in self._entries(prefix) if kept.text)
+
+    def disputed(self, prefix: str = "") -> Iterator[Kept]:
+        """What is in conflict, by key; also where a taking away is what is shown."""
+        return (kept for kept in self._entries(prefix) if kept.conflict)
+
+    def _entries(self, prefix: str) -> Iterator[Kept]:
         start = layout.id_key(self._plane.number, self._kind, self._start + prefix)
         for key, eid in self._entities.reader.scan(self._entities.views.ids, start, layout.after(start)):
             record = self._entities.record(int.from_bytes(eid, "big"))
@@ -83,19 +95,18 @@ class Shelf:
                 yield kept
 
     def _read(self, entity: str, record: Record) -> Kept | None:
-        """What a record keeps; None where it was taken away or isn't here."""
+        """What a record keeps; None where it was taken away or isn't here, and nothing else stands beside that."""
         field = _FIELDS[self._kind]
-        reading = policies.read(
-            field_of(self._kind, field).policy,
-            self._entities.live(record).get(field, []),
-            self._entities.lineage(record, field),
-        )
-        if not isinstance(reading.value, str) or not reading.value:
+        live = self._entities.live(record).get(field, [])
+        reading = policies.read(field_of(self._kind, field).policy, live, self._entities.lineage(record, field))
+        text = reading.value if isinstance(reading.value, str) else ""
+        if not text and not reading.conflict:
             return None
         updated = max(group.hlc for group in groups_of(record, field))
         foreign = is_foreign(record, field, self._feed_of, self._own)
         authors = tuple(sorted({self._feed_of(group.feed).author for group in groups_of(record, field)}))
-        return Kept(entity.removeprefix(self._start), reading.value, updated, foreign, reading.conflict, authors)
+        values = tuple(sorted(live, key=policies.rank)) if reading.conflict else ()
+        return Kept(entity.removeprefix(self._start), text, updated, foreign, reading.conflict, authors, values)
 
 
 # -- Writing -----------------------------------------------------------------------------------------------------
@@ -105,19 +116,46 @@ def remember(unit: Unit, request: Remember) -> dict[str, Any]:
     problem = entity_problem(f"{request.project}/{key}")
     if not key.strip() or problem:
         raise RefusedError(f"{key!r} can't be a memory's key: {problem or 'it is empty'}")
-    if len(key.encode()) > MEMORY_KEY_BYTES:
-        raise RefusedError(f"a key of {len(key.encode())} bytes; at most {MEMORY_KEY_BYTES}", code=Code.LIMIT)
+    _check_length(key)
     if not text:
         raise RefusedError("there is nothing to remember", hint="give a text")
     if len(text.encode()) > TEXT_BYTES:
         raise RefusedError(f"a memory of {len(text.encode())} bytes; at most {TEXT_BYTES}", code=Code.LIMIT)
     editor = _editor(unit, MEMORY, request)
+    if request.beside:
+        key, editor = _beside(unit, request, text)
+        _check_length(key)
+        if len(_texts(editor)) > 1:  # it stands there already, beside another: who settles that names the key
+            return {"key": key, "text": text, "created": False} | UNCHANGED
     was = _shown(editor, MEMORY)
     if request.unless_erased and was != text and has_erased(unit.transaction, editor.record.head):
         return {"key": key, "text": was or "", "created": False, "_erased": True} | UNCHANGED
     editor.set("text", text, anew=_is_foreign(unit, editor.record))  # another town's text becomes this one's word
     written = editor.save()
     return {"key": key, "text": text, "created": was is None} | ({} if written else UNCHANGED)
+
+
+def _check_length(key: str) -> None:
+    if len(key.encode()) > MEMORY_KEY_BYTES:
+        raise RefusedError(f"a key of {len(key.encode())} bytes; at most {MEMORY_KEY_BYTES}", code=Code.LIMIT)
+
+
+def _beside(unit: Unit, request: Remember, text: str) -> tuple[str, Editor]:
+    """The first of KEY, KEY-2, KEY-3, … under which this text stands, or nothing."""
+    key, number = request.key, 1
+    while True:
+        editor = _editor(unit, MEMORY, replace(request, key=key))
+        texts = _texts(editor)
+        if not texts or text in texts:
+            return key, editor
+        number += 1
+        key = f"{request.key}-{number}"
+
+
+def _texts(editor: Editor) -> set[str]:
+    """The different texts of a memory that are live."""
+    live = editor.entities.live(editor.record).get("text", [])
+    return {sibling.value for sibling in live if isinstance(sibling.value, str)} - {""}
 
 
 def _is_foreign(unit: Unit, record: Record) -> bool:
@@ -128,11 +166,11 @@ def forget(unit: Unit, request: Forget) -> dict[str, Any]:
     """Take a memory away."""
     editor = _editor(unit, MEMORY, request)
     was = _shown(editor, MEMORY)
-    if was is None:
+    if was is None and not _texts(editor):
         raise _no_memory(request.key)
     editor.set("text", "")
     editor.save()
-    return {"key": request.key, "text": was}
+    return {"key": request.key, "text": was or ""}
 
 
 def erase_memory(unit: Unit, request: EraseMemory) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from moot_protocol.requests.base import Mutation, Request
 class Remember(Mutation[dict[str, Any]], kw_only=True):
     """Keep a text under a key, over what stands there.
 
-    Answers `{"key", "text", "created": bool}`, and `_unchanged` where it stands there already. Raises `invalid` or
-    `limit` for a key or text that can't be kept.
+    Answers `{"key", "text", "created": bool}`, `key` that which was taken, and `_unchanged` where it stands there
+    already. Raises `invalid` or `limit` for a key or text that can't be kept.
     """
 
     method = "remember"
@@ -24,10 +24,15 @@ class Remember(Mutation[dict[str, Any]], kw_only=True):
     text: str
     unless_erased: bool = False
     """Leave alone a memory of which anything was erased, unless it says so already: `_erased` beside `_unchanged`."""
+    beside: bool = False
+    """Write over no other text: where one stands under KEY, take KEY-2, KEY-3 and so on. Settles no conflict."""
 
 
 class Forget(Mutation[dict[str, Any]], kw_only=True):
-    """Take a memory away; the log keeps that it was there. Answers `{"key", "text"}` as it was; or `not_found`."""
+    """Take a memory away; the log keeps that it was there. Answers `{"key", "text"}` as it was; or `not_found`.
+
+    Of a conflict in which it was taken away already, the other texts are.
+    """
 
     method = "forget"
     project: str
@@ -51,7 +56,9 @@ class EraseMemory(Mutation[dict[str, Any]], kw_only=True):
 class Memories(Request[list[dict[str, Any]]], kw_only=True):
     """The memories of a project by key: `{"key", "text", "updated_at", "foreign": bool, "conflict": bool}` each.
 
-    `foreign`: some of it was written in another town, and nobody of this one has written over it since.
+    `foreign`: some of it was written in another town, and nobody of this one has written over it since. One in conflict
+    has `"values"`, too: all that were written apart, as `conflicts` has those of a field; empty for a taking away, and
+    None for what isn't here.
     """
 
     method = "memories"
@@ -61,6 +68,8 @@ class Memories(Request[list[dict[str, Any]]], kw_only=True):
     """Only this one."""
     search: str = ""
     """In key or text, case ignored."""
+    conflicts: bool = False
+    """Only those in conflict; also where a taking away is what is shown: `text` is empty then."""
 
 
 # -- Settings ----------------------------------------------------------------------------------------------------
@@ -85,7 +94,8 @@ class SetSetting(Mutation[dict[str, Any]], kw_only=True):
 class Settings(Request[list[dict[str, Any]]], kw_only=True):
     """The settings of a project, and those of the town that it has none of its own for, by key.
 
-    Each is `{"key", "value", "of": "project" or "town", "conflict": bool}`.
+    Each is `{"key", "value", "of": "project" or "town", "conflict": bool}`, and one in conflict has `"values"` as a
+    memory has.
     """
 
     method = "settings"
@@ -93,6 +103,8 @@ class Settings(Request[list[dict[str, Any]]], kw_only=True):
     plane: str = ""
     prefix: str = ""
     """Only keys that begin so."""
+    conflicts: bool = False
+    """As of `Memories`; those of the town beside those that the project has of its own."""
 
 
 # -- Prime -------------------------------------------------------------------------------------------------------
@@ -103,7 +115,7 @@ class Prime(Request[dict[str, Any]], kw_only=True):
     "foreign": {"memories": n, "issues": n}}`; an issue is `{"id", "title", "priority", "status", "_short"}`, the last
     how many of its id's leading characters make it unique. Memories are newest first, claimed issues are the actor's,
     the first of them with `"handoff": True` where something was left. What was written in another town, and by nobody
-    of this one since, is left out and counted under `foreign`.
+    of this one since, is left out and counted under `foreign`. A memory in conflict has `"conflict": True`.
     """
 
     method = "prime"

@@ -134,6 +134,20 @@ async def test_find_says_so_where_nothing_matches() -> None:
     assert (told.text, told.structured()) == ("no issues match", {"issues": []})
 
 
+async def test_find_says_which_types_there_are_where_nobody_has_the_one_that_it_looked_for() -> None:
+    counted: dict[str, Any] = {"groups": [{"group": "rite", "count": 1}]}
+    told, caller = await ran("find", {"type": "Bug"}, ready=page(), count=counted, settings=[])
+    first, second = told.text.splitlines()
+    assert (first, told.structured()) == ("no issues match", {"issues": []})
+    assert second.startswith("No issue has the type 'Bug'; there are ")
+    assert "rite" in second
+    assert [request.method for request in caller.asked] == ["ready", "count", "settings"]
+    told, _ = await ran("find", {"type": "rite"}, ready=page(), count=counted, settings=[])
+    assert told.text == "no issues match"
+    told, _ = await ran("find", {"type": "Bug"}, ready=page(ISSUE))
+    assert "No issue" not in told.text
+
+
 async def test_what_others_wrote_cannot_act_on_a_terminal_or_hide() -> None:
     told, _ = await ran("find", {}, ready=page({**ISSUE, "title": "calm\x1b[31m \u202estorm\nignore all"}, short=[9]))
     assert "\x1b" not in told.text
@@ -456,3 +470,12 @@ async def test_a_tool_whose_write_got_no_answer_is_not_called_retryable_since_it
         await at.ask(Close(actor="ada", id="demo-1"))
     assert not caught.value.retryable
     assert "The same call may succeed later" not in text_of(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"), [("close", {"ids": ["demo-1"]}), ("update", {"id": "a", "status": "closed"})]
+)
+async def test_a_molecule_that_was_closed_with_its_last_step_is_told(name: str, given: dict[str, Any]) -> None:
+    told, _ = await ran(name, given, **{name: {**ISSUE, "_finished": ["demo-mol"]}})
+    assert told.text.splitlines()[1:] == ["Auto-closed completed molecule demo-mol"]
+    assert told.issues[0]["_finished"] == ["demo-mol"]

@@ -332,3 +332,10 @@ def test_where_other_towns_write_agents_are_told_nothing_first(both: Both) -> No
     shared = Reading(both.reading.snapshot._replace(shared=True), both.reading.now_ms)
     with pytest.raises(RefusedError, match="other towns"):
         SNAPSHOT_READS[Prime](shared, Prime(project=PROJECT, actor="ada"))
+
+
+def test_an_agent_is_told_that_a_memory_is_in_conflict(both: Both) -> None:
+    first, *others = both.reading.snapshot.memories
+    apart = Reading(both.reading.snapshot._replace(memories=(first | {"conflict": True}, *others)), both.reading.now_ms)
+    told = SNAPSHOT_READS[Prime](apart, Prime(project=PROJECT, actor="ada"))["memories"]
+    assert [each["key"] for each in told if each.get("conflict")] == [first["key"]]

@@ -27,7 +27,7 @@ def remember(desk: Desk, key: str, text: str, project: str = PROJECT) -> bool:
     return bool(answer["created"])
 
 
-def memories(desk: Desk, **parts: str) -> dict[str, str]:
+def memories(desk: Desk, **parts: Any) -> dict[str, str]:
     return {each["key"]: each["text"] for each in desk.ask(Memories(project=PROJECT, **parts))}
 
 
@@ -245,3 +245,119 @@ def test_a_secret_that_got_in_can_be_taken_away(desk: Desk) -> None:
     desk.do(SetSetting(actor="alice", project=PROJECT, key="jira.token"))
     assert settings(desk) == {}
     assert desk.records(SETTING)
+
+
+# -- Written apart -----------------------------------------------------------------------------------------------
+def parted(first: str, second: str, *, base: str = "", key: str = "auth") -> tuple[Desk, Desk]:
+    """Two machines on which these were remembered under one key apart, and that have exchanged since; "" forgets."""
+    one, two = town_of("one", "two")
+    one.do(InitProject(actor="alice", prefix=PROJECT))
+    if base:
+        remember(one, key, base)
+    exchange(one, two)
+    for desk, text in ((one, first), (two, second)):
+        desk.clock.advance(10)
+        if text:
+            remember(desk, key, text)
+        else:
+            desk.do(Forget(actor="bob", project=PROJECT, key=key))
+    exchange(one, two)
+    return one, two
+
+
+def values(desk: Desk, **parts: Any) -> dict[str, list[str]]:
+    found = desk.ask(Memories(project=PROJECT, **parts))
+    return {each["key"]: sorted(value["value"] for value in each.get("values", ())) for each in found}
+
+
+def test_both_texts_of_two_machines_are_told_until_one_is_remembered_again() -> None:
+    one, two = parted("first", "second")
+    for desk in (one, two):
+        (kept,) = desk.ask(Memories(project=PROJECT))
+        assert kept["conflict"] is True
+        assert [(each["value"], each["actor"]) for each in kept["values"]] == [("first", "alice"), ("second", "alice")]
+        assert kept["text"] == "second"
+        assert values(desk, conflicts=True) == {"auth": ["first", "second"]}
+        assert values(desk, search="FIRST") == {"auth": ["first", "second"]}, "a text that isn't shown is found, too"
+    remember(two, "auth", "first")
+    exchange(one, two)
+    assert (values(one), values(one, conflicts=True)) == ({"auth": []}, {})
+
+
+def test_texts_that_merge_are_no_conflict() -> None:
+    one, _ = parted("a!\n\nb\n\nc", "a\n\nb\n\nc!", base="a\n\nb\n\nc")
+    assert (values(one), values(one, conflicts=True)) == ({"auth": []}, {})
+
+
+def test_a_text_beside_a_later_taking_away_is_told_among_the_conflicts_and_can_be_forgotten() -> None:
+    one, two = parted("kept", "", base="base")
+    assert memories(one) == {}
+    (kept,) = one.ask(Memories(project=PROJECT, conflicts=True))
+    assert (kept["text"], [each["value"] for each in kept["values"]]) == ("", ["kept", ""])
+    assert one.do(Forget(actor="bob", project=PROJECT, key="auth")) == {"key": "auth", "text": ""}
+    exchange(one, two)
+    assert values(two, conflicts=True) == {}
+    assert two.refusal(Forget(actor="bob", project=PROJECT, key="auth")) is Code.NOT_FOUND
+
+
+def test_a_setting_that_two_set_apart_has_both_values_of_town_and_project_alike() -> None:
+    one, two = town_of("one", "two")
+    one.do(InitProject(actor="alice", prefix=PROJECT))
+    exchange(one, two)
+    for desk, value in ((one, "1"), (two, "2")):
+        for project in ("", PROJECT):
+            desk.do(SetSetting(actor="a", project=project, key="custom.x", value=value))
+    exchange(one, two)
+    (setting,) = one.ask(Settings(project=PROJECT))
+    assert sorted(each["value"] for each in setting["values"]) == ["1", "2"]
+    found = one.ask(Settings(project=PROJECT, conflicts=True))
+    assert [(each["key"], each["of"]) for each in found] == [("custom.x", "project"), ("custom.x", "town")]
+    for project in ("", PROJECT):
+        one.do(SetSetting(actor="a", project=project, key="custom.x", value="1"))
+    assert one.ask(Settings(project=PROJECT, conflicts=True)) == []
+    assert "values" not in one.ask(Settings(project=PROJECT))[0]
+
+
+# -- Beside what stands there ------------------------------------------------------------------------------------
+def beside(desk: Desk, text: str, key: str = "auth", **more: Any) -> dict[str, Any]:
+    found: dict[str, Any] = desk.do(Remember(actor="alice", project=PROJECT, key=key, text=text, beside=True, **more))
+    return found
+
+
+def test_a_text_is_remembered_beside_others_of_its_key(desk: Desk) -> None:
+    assert beside(desk, "one") == {"key": "auth", "text": "one", "created": True}
+    assert beside(desk, "two") == {"key": "auth-2", "text": "two", "created": True}
+    assert beside(desk, "three")["key"] == "auth-3"
+    length = desk.log_length()
+    for text, key in (("one", "auth"), ("two", "auth-2"), ("three", "auth-3")):
+        assert beside(desk, f" {text}\n") == {"key": key, "text": text, "created": False, "_unchanged": True}
+    assert desk.log_length() == length
+    assert memories(desk) == {"auth": "one", "auth-2": "two", "auth-3": "three"}
+
+
+def test_what_was_forgotten_leaves_its_key_free(desk: Desk) -> None:
+    beside(desk, "one")
+    desk.do(Forget(actor="bob", project=PROJECT, key="auth"))
+    assert beside(desk, "two")["key"] == "auth"
+
+
+def test_a_trial_tells_the_key_that_it_would_get(desk: Desk) -> None:
+    beside(desk, "one")
+    assert beside(desk, "two", dry_run=True)["key"] == "auth-2"
+    assert memories(desk) == {"auth": "one"}
+
+
+def test_a_text_beside_others_settles_no_conflict() -> None:
+    one, _ = parted("first", "second")
+    for text in ("first", "second"):
+        assert beside(one, text) == {"key": "auth", "text": text, "created": False, "_unchanged": True}
+    assert beside(one, "third")["key"] == "auth-2"
+    assert values(one) == {"auth": ["first", "second"], "auth-2": []}
+    gone, _ = parted("kept", "", base="base")
+    assert beside(gone, "third")["key"] == "auth-2", "what was taken away on one machine alone still stands"
+
+
+def test_a_key_with_its_number_is_no_longer_than_any(desk: Desk) -> None:
+    longest = "k" * MEMORY_KEY_BYTES
+    beside(desk, "one", longest)
+    assert desk.refusal(Remember(actor="alice", project=PROJECT, key=longest, text="two", beside=True)) is Code.LIMIT

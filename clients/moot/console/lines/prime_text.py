@@ -85,9 +85,7 @@ def _sections(prime: Mapping[str, Any], wanted: Wanted, room: int) -> list[tuple
     if wanted.memories and not wanted.after_compact:
         has_work = wanted.work and (prime["claimed"] or prime["ready"])
         most = min(wanted.most_memory_bytes or room, _MEMORIES_BYTES if has_work else room)
-        found.append(
-            ("memories", "## Memories\n", [_line(f"{each['key']}: {each['text']}") for each in memories], most)
-        )
+        found.append(("memories", "## Memories\n", list(map(_memory, memories)), most))
     if wanted.work:
         found.append(("claimed", "## Yours\n", list(map(_issue, prime["claimed"])), _CLAIMED_BYTES))
         ready = list(map(_issue, prime["ready"]))
@@ -100,6 +98,11 @@ def _sections(prime: Mapping[str, Any], wanted: Wanted, room: int) -> list[tuple
 def _line(text: str) -> str:
     """A text on one line; of a long one no more than is looked at."""
     return neutralise(" ".join(text[:_LOOKED_AT].split()))
+
+
+def _memory(memory: Mapping[str, Any]) -> str:
+    mark = " (in conflict)" if memory.get("conflict") else ""
+    return _line(f"{memory['key']}{mark}: {memory['text']}")
 
 
 def _issue(issue: Mapping[str, Any]) -> str:

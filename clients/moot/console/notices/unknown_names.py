@@ -5,8 +5,8 @@ a list with nothing and success, and programs written for it go by that, so it i
 asked of the daemon for the names of every project.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from moot.console.arguments import filters
 from moot.console.command import Context
@@ -15,6 +15,7 @@ from moot.console.text.safe_text import neutralise, shortened
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.issues.query import NONE, And, Compare, Node, Or, parse
 from moot_protocol.issues.settings import STATUSES, TYPES, custom_statuses, custom_types
+from moot_protocol.requests.base import Request
 from moot_protocol.requests.issues import Count, ListIssues
 from moot_protocol.requests.listing import Filter
 from moot_protocol.requests.machine import Status
@@ -98,8 +99,12 @@ def _tell(context: Context, kind: _Kind, named: Iterable[str]) -> None:
         return  # what can't be asked here is no mistake of the reader's, and the list tells what is wrong itself
     for name in strange:
         if name not in others:
-            there = ", ".join(map(neutralise, sorted(kind.of_all | others)))
-            context.terminal.err(f"No issue has the {kind.field} {neutralise(shortened(name))!r}; there are {there}\n")
+            context.terminal.err(f"{_sentence(kind, name, others)}\n")
+
+
+def _sentence(kind: _Kind, name: str, others: Iterable[str]) -> str:
+    there = ", ".join(map(neutralise, sorted(kind.of_all.union(others))))
+    return f"No issue has the {kind.field} {neutralise(shortened(name))!r}; there are {there}"
 
 
 def refuse_projects(context: Context) -> None:
@@ -139,10 +144,38 @@ def _any_of(project: str) -> ListIssues:
 
 def _others(context: Context, kind: _Kind, projects: Sequence[str]) -> set[str]:
     """The names that issues of these projects have, and those that the projects have set."""
-    counted = context.api.call(Count(filter=Filter(projects=tuple(projects)), by=kind.field))
+    count, settings = _asked(kind, projects)
+    counted = context.api.call(count)
+    return _named(kind, counted, [each for request in settings for each in context.api.call(request)])
+
+
+def _asked(kind: _Kind, projects: Sequence[str]) -> tuple[Count, list[Settings]]:
+    """What the daemon is asked for the names of these projects."""
+    count = Count(filter=Filter(projects=tuple(projects)), by=kind.field)
+    return count, [Settings(project=project, prefix=kind.setting) for project in projects]
+
+
+def _named(kind: _Kind, counted: Mapping[str, Any], settings: Iterable[Mapping[str, Any]]) -> set[str]:
     found = {group["group"] for group in counted["groups"] if group["group"]}
-    for project in projects:
-        for each in context.api.call(Settings(project=project, prefix=kind.setting)):
-            if each["key"] == kind.setting:
-                found.update(kind.own(each["value"]))
+    for each in settings:
+        if each["key"] == kind.setting:
+            found.update(kind.own(each["value"]))
     return found
+
+
+async def unknown_type(ask: Callable[[Request[Any]], Awaitable[Any]], name: str, projects: Sequence[str]) -> str:
+    """The same for clients that await: what there is to say of a type that no issue has; empty where some may have it.
+
+    Args:
+        ask: carries out a request.
+        name: the type, as it was given; empty for none.
+        projects: those whose issues were looked through; empty for all.
+    """
+    if not name or name in _TYPE.of_all:
+        return ""
+    count, settings = _asked(_TYPE, projects)
+    try:
+        others = _named(_TYPE, await ask(count), [each for request in settings for each in await ask(request)])
+    except MootError:
+        return ""  # as where a list is asked for on the command line
+    return "" if name in others else _sentence(_TYPE, name, others)

@@ -4,12 +4,14 @@ Invariant: nothing that was written in another town reaches `prime` unless someb
 whoever may write on a shared plane could else speak to every agent here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from moot_protocol.clock import to_ms
+from moot_protocol.ids import key_text
 from moot_protocol.issues.issue import CLOSED
 from moot_protocol.merge.kinds import MEMORY, SETTING
+from moot_protocol.merge.register import MISSING
 from moot_protocol.requests.base import Request
 from moot_protocol.requests.issues import ListIssues, Ready
 from moot_protocol.requests.listing import Filter, IssueDoc
@@ -49,7 +51,8 @@ def _shelf(snapshot: Snapshot, kind: str, project: str, plane: str) -> Shelf:
 def _memories(snapshot: Snapshot, request: Memories) -> list[dict[str, Any]]:
     wanted = request.search.casefold()
     plane = _plane(snapshot, request.project, request.plane) if request.project else snapshot.replica.ledger
-    found = _shelf(snapshot, MEMORY, request.project, request.plane).all(request.key)
+    shelf = _shelf(snapshot, MEMORY, request.project, request.plane)
+    found = shelf.disputed(request.key) if request.conflicts else shelf.all(request.key)
     return [
         {
             "key": kept.key,
@@ -58,10 +61,35 @@ def _memories(snapshot: Snapshot, request: Memories) -> list[dict[str, Any]]:
             "foreign": kept.foreign,
             "conflict": kept.conflict,
         }
+        | _values(snapshot, plane, kept)
         | _origin(snapshot, plane, kept)
         for kept in found
-        if request.key in {"", kept.key} and (wanted in kept.key.casefold() or wanted in kept.text.casefold())
+        if request.key in {"", kept.key} and any(wanted in words.casefold() for words in _words(kept))
     ]
+
+
+def _words(kept: Kept) -> Iterator[str]:
+    """What a memory is searched in: its key and all of its texts."""
+    yield from (kept.key, kept.text)
+    yield from (each.value for each in kept.values if isinstance(each.value, str))
+
+
+def _values(snapshot: Snapshot, plane: PlaneRow, kept: Kept) -> dict[str, Any]:
+    """All that was written apart, and who wrote it; nothing where there is no conflict."""
+    told = []
+    for each in kept.values:
+        origin = snapshot.origins.of_author(plane.number, each.author)
+        told.append(
+            {
+                "value": None if each.value is MISSING else each.value,
+                "actor": each.actor,
+                "at": to_ms(each.hlc),
+                "author": key_text(each.author),
+                "n": each.n,
+            }
+            | ({} if origin is None else {ORIGIN: origin})
+        )
+    return {"values": told} if told else {}
 
 
 def _origin(snapshot: Snapshot, plane: PlaneRow, kept: Kept) -> dict[str, Any]:
@@ -72,13 +100,15 @@ def _origin(snapshot: Snapshot, plane: PlaneRow, kept: Kept) -> dict[str, Any]:
 
 
 def _settings(snapshot: Snapshot, request: Settings) -> list[dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[tuple[str, str], dict[str, Any]] = {}
     for scope, project in (("town", ""), ("project", request.project)):
         if project or (scope == "town" and snapshot.replica.settings_plane):
             plane = _plane(snapshot, project, request.plane) if project else snapshot.replica.ledger
-            for kept in _shelf(snapshot, SETTING, project, request.plane).all(request.prefix):
+            shelf = _shelf(snapshot, SETTING, project, request.plane)
+            for kept in shelf.disputed(request.prefix) if request.conflicts else shelf.all(request.prefix):
                 said = {"key": kept.key, "value": kept.text, "of": scope, "conflict": kept.conflict}
-                found[kept.key] = said | _origin(snapshot, plane, kept)
+                told = said | _values(snapshot, plane, kept) | _origin(snapshot, plane, kept)
+                found[kept.key, scope if request.conflicts else ""] = told
     return [found[key] for key in sorted(found)]
 
 
@@ -100,7 +130,7 @@ def _prime(snapshot: Snapshot, request: Prime) -> dict[str, Any]:
     own_claimed, foreign_claimed = _own(snapshot, row, claimed)
     own_ready, foreign_ready = _own(snapshot, row, waiting)
     return {
-        "memories": [{"key": each.key, "text": each.text} for each in own],
+        "memories": [{"key": each.key, "text": each.text} | _mark(each) for each in own],
         "claimed": _with_handoffs(snapshot, row, own_claimed),
         "ready": own_ready[: request.limit],
         "ready_total": None if ready.truncated else len(own_ready),
@@ -113,6 +143,10 @@ def _is_shared(snapshot: Snapshot, plane: PlaneRow) -> bool:
     feeds = list(snapshot.replica.feeds.values())
     own = OwnTown(snapshot.reader, plane)
     return any(row.plane == plane.number and row.n and row.town and row.town not in own for row in feeds)
+
+
+def _mark(kept: Kept) -> dict[str, bool]:
+    return {"conflict": True} if kept.conflict else {}
 
 
 def _newest_first(kept: Kept) -> tuple[int, str]:

@@ -191,3 +191,10 @@ def test_of_real_issues_and_texts_it_costs_an_agent_few_tokens() -> None:
         prime = make() | {"memories": memories[start:], "claimed": issues[start : start + 2], "ready_total": None}
         text = told(prime | {"ready": issues[start + 2 : start + 17]}).text
         assert tokens(text) <= MOST_TOKENS
+
+
+def test_a_memory_that_was_written_apart_is_marked() -> None:
+    found = make(memories=1)
+    found["memories"].append({"key": "k", "text": "two", "conflict": True})
+    text = prime_text(found, "demo", "moot", EVERYTHING).text
+    assert "- key0: text 0\n- k (in conflict): two\n" in text

@@ -1,11 +1,14 @@
 """What is told of a status or type in a list's arguments that nobody has."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from moot.console.commands.lists import lists, queries
+from moot.console.notices.unknown_names import unknown_type
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests.base import Request
 from moot_protocol.requests.listing import Page
 from moot_testkit.clients.canned_api import CannedApi, Ran, run
 
@@ -102,3 +105,29 @@ def test_a_query_that_is_only_parsed_asks_nothing() -> None:
 def test_what_cannot_be_asked_keeps_no_list_back() -> None:
     ran = listed("list -s opne", RefusedError("no", code=Code.DENIED))
     assert (ran.code, "No issue has" in ran.err) == (0, False)
+
+
+# -- Clients that await ------------------------------------------------------------------------------------------
+async def said_of(name: str, projects: Sequence[str] = ("bd",), **answers: object) -> tuple[str, CannedApi]:
+    api = CannedApi(**{"count": GROUPS, "settings": SET, **answers})
+
+    async def ask(request: Request[Any]) -> Any:
+        return api.call(request)
+
+    return await unknown_type(ask, name, projects), api
+
+
+async def test_who_awaits_is_told_the_same_of_a_type() -> None:
+    assert (await said_of("Bug"))[0].startswith("No issue has the type 'Bug'; there are ")
+    assert "rite" in (await said_of("Bug"))[0]
+
+
+@pytest.mark.parametrize("name", ["", "bug", "rite", "open"])
+async def test_and_nothing_of_one_that_somebody_has(name: str) -> None:
+    said, api = await said_of(name)
+    assert said == ""
+    assert bool(api.asked) == (name in {"rite", "open"}), "what every project has isn't asked for"
+
+
+async def test_what_may_not_be_asked_is_no_failure_there_either() -> None:
+    assert (await said_of("Bug", count=RefusedError("no", code=Code.DENIED)))[0] == ""

@@ -100,7 +100,7 @@ class World:
         self.home.admit(away, Role.WRITER)
         self.own = self.home.replica("own")
         self.theirs = away.replica("theirs")
-        self.feeds = (self.home.charter, away.charter, self.own, self.theirs)
+        self.feeds: tuple[FeedWriter, ...] = (self.home.charter, away.charter, self.own, self.theirs)
         self.desk = Desk().watch(self.home)
 
     def told(self) -> dict[str, Any]:
@@ -147,6 +147,26 @@ def test_a_text_that_another_town_wrote_beside_ours_is_left_out(world: World) ->
     (origin,) = found[0]["_origin"]
     assert origin["replica"] == key_text(world.theirs.author)[:12]
     assert origin["town"] == key_text(world.feeds[1].author)[:12]
+
+
+def test_each_text_that_was_written_apart_says_of_which_other_town_it_is(world: World) -> None:
+    world.write(world.own, memory("k", "ours"))
+    world.write(world.theirs, memory("k", "theirs"))
+    assert world.told()["memories"] == [], "another town's text may be what is shown next"
+    (kept,) = world.desk.ask(Memories(project=PROJECT))
+    ours, theirs = kept["values"]
+    assert (ours["value"], "_origin" in ours, ours["author"]) == ("ours", False, key_text(world.own.author))
+    assert (theirs["value"], theirs["_origin"]["replica"]) == ("theirs", key_text(world.theirs.author)[:12])
+
+
+def test_what_this_town_wrote_apart_is_told_of_and_marked(world: World) -> None:
+    second = world.home.replica("second")
+    world.feeds = (*world.feeds, second)
+    world.write(world.own, memory("k", "one"), memory("l", "alone"))
+    world.write(second, memory("k", "two"))
+    told = world.told()["memories"]
+    assert {"key": "k", "text": "two", "conflict": True} in told
+    assert {"key": "l", "text": "alone"} in told
 
 
 def test_a_setting_that_another_town_wrote_says_so(world: World) -> None:

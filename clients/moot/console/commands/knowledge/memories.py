@@ -14,6 +14,8 @@ from moot.console.command import Command, Context
 from moot.console.context import answer, answer_list, need_project, note, note_origins, read_text
 from moot.console.lines import issues as lines
 from moot.console.lines.confirm import UNCHANGED, is_unchanged, nothing_to_do
+from moot.console.lines.kept import others_of, value_words, writer_words
+from moot.console.notices.written_apart import note_conflicts, note_others
 from moot.console.text.amounts import several
 from moot.console.text.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
@@ -40,12 +42,21 @@ def _short(text: str, most: int) -> str:
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
-def _found(context: Context, key: str, value: str | None, absent: RefusedError) -> int:
-    """Answer with what stands under a key, or that nothing does."""
-    if value is None:
-        return _not_found(context, {"key": key, "value": "", "found": False}, absent)
+def _other(value: str | None) -> str:
+    return _short(value, _SHOWN_CHARS) if value else value_words(value)
+
+
+def _found(context: Context, key: str, kept: Mapping[str, Any] | None, absent: RefusedError, **more: str) -> int:
+    """Answer with what stands under a key, or that nothing does; and what else was written there apart."""
+    others: dict[str, Any] = {}
+    if kept is not None:
+        note_others(context, kept)
+        others = {"others": found} if (found := others_of(kept)) else {}
+    value = "" if kept is None else str(kept["text"] if "text" in kept else kept["value"])
+    if not value:
+        return _not_found(context, {"key": key, "value": "", "found": False} | others, absent)
     if context.json:
-        documents.write(context, {"key": key, "value": value, "found": True})
+        documents.write(context, {"key": key, "value": value, "found": True} | more | others)
     else:
         context.terminal.out(neutralise(value, keep_newlines=True) + "\n")
     return exits.OK
@@ -71,14 +82,16 @@ def _not_found(context: Context, document: dict[str, Any], absent: RefusedError)
 
 
 # -- Memories ----------------------------------------------------------------------------------------------------
-def _remembered(context: Context, key: str) -> str | None:
+def _remembered(context: Context, key: str) -> dict[str, Any] | None:
+    """A memory; None where there is none, nor anything written apart from its being taken away."""
     project = need_project(context)
-    found = context.api.call(Memories(project=project, plane=context.plane, key=key))
-    if not found:
-        return None
-    if found[0]["foreign"]:
-        note(context, f"(written in {lines.replicas_of(found[0]) or 'another town'})")
-    return str(found[0]["text"])
+    for conflicts in (False, True):
+        found = context.api.call(Memories(project=project, plane=context.plane, key=key, conflicts=conflicts))
+        if found:
+            if found[0]["foreign"]:
+                note(context, f"(written in {lines.replicas_of(found[0]) or 'another town'})")
+            return dict(found[0])
+    return None
 
 
 def _no_memory(key: str) -> RefusedError:
@@ -87,7 +100,12 @@ def _no_memory(key: str) -> RefusedError:
 
 def _remember_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("text", nargs="?", metavar="TEXT", help="what to remember; - reads stdin")
-    parser.add_argument("--key", default="", metavar="KEY", help="its key; else made from its first words")
+    parser.add_argument(
+        "--key",
+        default="",
+        metavar="KEY",
+        help="its key; else made from its first words, and with a number where they have another text",
+    )
     parser.add_argument("--dry-run", action="store_true", help="check everything, write nothing")
 
 
@@ -109,8 +127,12 @@ def _remember(context: Context) -> int:
             plane=context.plane,
             key=key,
             text=text,
+            beside=not given.key,
         )
     )
+    if kept["key"] != key and not is_unchanged(kept):
+        note(context, f"([{neutralise(key)}] says something else; `--key {neutralise(key)}` writes over it)")
+    key = str(kept["key"])
     done = "Remembered" if kept["created"] else "Updated"
     document = {"key": key, "value": kept["text"], "action": done.lower()}
     told = f"{done} [{neutralise(key)}]: {_short(kept['text'], _CONFIRMED_CHARS)}"
@@ -119,18 +141,16 @@ def _remember(context: Context) -> int:
 
 def _recalled_instead(context: Context, key: str) -> int:
     """A text that is nothing but a key asks for what stands there: nobody means to remember a key by itself."""
-    text = _remembered(context, key)
-    if text is None:
+    kept = _remembered(context, key)
+    if kept is None or not kept["text"]:
         raise RefusedError(
             f"no memory {key}, and a key alone is not remembered",
             code=Code.NOT_FOUND,
             hint=f"`moot remember TEXT --key {key}` keeps a text there",
         )
-    if context.json:
-        documents.write(context, {"key": key, "value": text, "found": True, "action": "recalled"})
-        return exits.OK
-    note(context, f"(recalled {neutralise(key)}: a key alone reads; TEXT --key {neutralise(key)} writes)")
-    return _found(context, key, text, _no_memory(key))
+    if not context.json:
+        note(context, f"(recalled {neutralise(key)}: a key alone reads; TEXT --key {neutralise(key)} writes)")
+    return _found(context, key, kept, _no_memory(key), action="recalled")
 
 
 def _key_argument(parser: ArgumentParser) -> None:
@@ -150,6 +170,7 @@ def _memories(context: Context) -> int:
     search = context.arguments.search
     found = context.api.call(Memories(project=need_project(context), plane=context.plane, search=search))
     if context.json:
+        note_conflicts(context, found)
         documents.write(context, {each["key"]: each["text"] for each in found})
         return exits.OK
     if not found:
@@ -163,6 +184,10 @@ def _memories(context: Context) -> int:
         marks = [word for name, word in (("foreign", from_others), ("conflict", "in conflict")) if each[name]]
         rows.append(f"  {neutralise(each['key'])}" + (f" ({', '.join(marks)})" if marks else ""))
         rows.append(f"    {_short(each['text'], _SHOWN_CHARS)}")
+        rows += (
+            f"    apart, by {writer_words(other, context.now_ms)}: {_other(other['value'])}"
+            for other in others_of(each)
+        )
     lines.write_lines(context, rows)
     return exits.OK
 
@@ -216,11 +241,11 @@ def _store_key(context: Context) -> str:
     return KV + key
 
 
-def _values(context: Context, prefix: str) -> dict[str, str]:
-    """Key → value, and on standard error which of them other towns have written."""
+def _values(context: Context, prefix: str) -> list[dict[str, Any]]:
+    """What is set under keys that begin so, and on standard error which of it other towns have written."""
     found = context.api.call(Settings(project=need_project(context), plane=context.plane, prefix=prefix))
     note_origins(context, found)
-    return {str(each["key"]): str(each["value"]) for each in found}
+    return found
 
 
 def _put(context: Context, key: str, value: str | None) -> dict[str, Any]:
@@ -245,7 +270,8 @@ def _kv_get(context: Context) -> int:
     key = context.arguments.key
     stored = _store_key(context)
     absent = RefusedError(f"{key} (not set)", code=Code.NOT_FOUND, hint="`moot kv list` lists what is set")
-    return _found(context, key, _values(context, stored).get(stored), absent)
+    found = (each for each in _values(context, stored) if each["key"] == stored)
+    return _found(context, key, next(found, None), absent)
 
 
 def _kv_clear(context: Context) -> int:
@@ -261,7 +287,8 @@ def _kv_list_arguments(parser: ArgumentParser) -> None:
 
 def _kv_list(context: Context) -> int:
     found = _values(context, KV + context.arguments.prefix)
-    pairs = {key.removeprefix(KV): value for key, value in found.items()}
+    note_conflicts(context, found)
+    pairs = {str(each["key"]).removeprefix(KV): str(each["value"]) for each in found}
     told = [f"  {neutralise(key)} = {neutralise(value)}" for key, value in pairs.items()]
     answer_list(context, pairs, lambda _: ["Key-Value Store:", *told], "No key-value pairs set")
     return exits.OK

@@ -12,6 +12,8 @@ from moot.console import documents, exits
 from moot.console.command import Command, Context, no_arguments
 from moot.console.context import answer, answer_list, carry_out, need_project, note, note_origins
 from moot.console.lines.confirm import UNCHANGED, confirmed, is_unchanged, nothing_to_do
+from moot.console.lines.kept import others_of
+from moot.console.notices.written_apart import note_conflicts, note_others
 from moot.console.text.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issues.sections import SECTIONS
@@ -85,19 +87,28 @@ def _change(context: Context, key: str, value: str | None) -> SetSetting:
 # -- get, set, unset ---------------------------------------------------------------------------------------------
 def _get(context: Context) -> int:
     key = context.arguments.key
-    value = need_project(context) if key in PREFIX_KEYS else _set_value(context, key)
+    found = {} if key in PREFIX_KEYS else _set_to(context, key)
+    value = need_project(context) if key in PREFIX_KEYS else str(found.get("value", ""))
     if context.json:
-        documents.write(context, {"key": key, "value": value})
+        documents.write(context, {"key": key, "value": value} | _others(found))
     else:
         context.terminal.out(f"{neutralise(value) if value else f'{neutralise(key)} (not set)'}\n")
     return exits.OK
 
 
-def _set_value(context: Context, key: str) -> str:
-    """What a setting is set to, and on standard error by whom where that is another town; empty for nothing."""
+def _set_to(context: Context, key: str) -> Mapping[str, Any]:
+    """A setting, and on standard error which other town set it, and to what else it was set apart; empty for none."""
     found = [each for each in read_settings(context, key) if each["key"] == key]
     note_origins(context, found)
-    return values_of(found).get(key, "")
+    for each in found:
+        note_others(context, each)
+    return next(iter(found), {})
+
+
+def _others(setting: Mapping[str, Any]) -> dict[str, Any]:
+    """For a document: what else a setting was set to apart; nothing where there is no conflict."""
+    others = others_of(setting) if setting else []
+    return {"others": others} if others else {}
 
 
 def _set_arguments(parser: ArgumentParser) -> None:
@@ -178,6 +189,7 @@ def _unset(context: Context) -> int:
 def _list(context: Context) -> int:
     found = read_settings(context)
     note_origins(context, found)
+    note_conflicts(context, found)
     told = [f"  {neutralise(each['key'])} = {neutralise(each['value'])}" for each in found]
     answer_list(context, values_of(found), lambda _: ["Configuration:", *told], "No configuration set")
     return exits.OK
@@ -192,7 +204,8 @@ def _show(context: Context) -> int:
     wanted = context.arguments.source
     found = [each for each in read_settings(context) if wanted in {None, each["of"]}]
     note_origins(context, found)
-    document = [{"key": each["key"], "value": each["value"], "source": each["of"]} for each in found]
+    note_conflicts(context, found)
+    document = [{"key": each["key"], "value": each["value"], "source": each["of"]} | _others(each) for each in found]
     told = [f"{neutralise(each['key'])} = {neutralise(each['value'])}  ({each['source']})" for each in document]
     answer(context, document, told or ["No configuration set"])
     return exits.OK

@@ -8,8 +8,10 @@ import pytest
 from moot.console.commands.issues.conflicts import COMMANDS
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.documents import DocumentConflicts
-from moot_protocol.requests.issues import Conflicts
-from moot_testkit.clients.canned_api import NOW_MS, CannedApi, run
+from moot_protocol.requests.issues import Conflicts, ListIssues
+from moot_protocol.requests.listing import Filter, Page
+from moot_protocol.requests.memories import Memories, Settings
+from moot_testkit.clients.canned_api import NOW_MS, CannedApi, InTurn, run
 from moot_testkit.clients.terminal import FACTS
 
 
@@ -17,12 +19,19 @@ def value(told: Any, actor: str, hours: int) -> dict[str, Any]:
     return {"value": told, "actor": actor, "at": NOW_MS - hours * 3_600_000, "author": "k", "n": 1}
 
 
-def answering(conflicts: Any, documents: Any = ()) -> CannedApi:
-    """A daemon with these conflicts of issues and of documents."""
-    return CannedApi(conflicts=conflicts, document_conflicts=list(documents), documents=[{"name": "reviewer"}])
+def page(conflicts: Any) -> Page:
+    return Page(issues=[{"id": each["id"]} for each in conflicts], total=None, truncated=False)
 
 
-CONFLICTS = [
+def answering(conflicts: Any, documents: Any = (), **more: Any) -> CannedApi:
+    """A daemon with these conflicts of issues, all of the project, and of documents."""
+    answers: dict[str, Any] = {"memories": [], "settings": [], "documents": [{"name": "reviewer"}]}
+    if isinstance(conflicts, list):
+        answers["list"] = page(conflicts)
+    return CannedApi(**{**answers, "conflicts": conflicts, "document_conflicts": list(documents), **more})
+
+
+CONFLICTS: list[dict[str, Any]] = [
     {"id": "bd-1", "field": "priority", "shown": 0, "values": [value(0, "alice", 1), value(2, "bob", 26)]},
     {
         "id": "bd-2",
@@ -109,7 +118,7 @@ MISSING = RefusedError("no issue reviewer", code=Code.NOT_FOUND)
 
 def test_documents_stand_below_issues() -> None:
     ran = run(COMMANDS, "conflicts", answering(CONFLICTS, [OF_ROLE]))
-    assert ran.asked == [Conflicts(), DocumentConflicts()]
+    assert DocumentConflicts() in ran.asked
     assert ran.out.partition("--pick NUMBER`, or by its name, which never moves\n")[2].splitlines() == [
         "  role/reviewer document on plane shared shows nothing",
         "    1. (ann, town Adaville TTTTTTTTTTTT, 1h ago)",
@@ -142,3 +151,95 @@ def test_an_issue_s_other_failures_are_not_taken_for_a_document() -> None:
     with pytest.raises(RefusedError) as caught:
         run(COMMANDS, "conflicts reviewer", answering(several))
     assert caught.value is several
+
+
+# -- Projects ----------------------------------------------------------------------------------------------------
+PLANES = [
+    {"name": "home", "plane": "aa11", "projects": ["bd", "web"]},
+    {"name": "shared", "plane": "bb22", "projects": ["web"]},
+]
+
+
+def test_a_folder_s_conflicts_are_those_of_its_project_deleted_issues_too() -> None:
+    of_others = [{**CONFLICTS[0], "id": "web-1"}, {**CONFLICTS[0], "id": "bd-gone"}]
+    api = answering([*of_others, *CONFLICTS], list=InTurn([page(CONFLICTS), page([{"id": "bd-gone"}])]))
+    ran = run(COMMANDS, "conflicts --json", api)
+    assert [each["id"] for each in json.loads(ran.out)] == ["bd-gone", "bd-1", "bd-2"]
+    ids = ("web-1", "bd-gone", "bd-1", "bd-2")
+    assert [each for each in ran.asked if isinstance(each, ListIssues)] == [
+        ListIssues(filter=Filter(projects=("bd",), ids=ids, deleted=deleted), all=True, limit=0)
+        for deleted in (False, True)
+    ]
+
+
+def test_those_of_every_project_are_told_where_all_are_asked_for() -> None:
+    api = answering([{**CONFLICTS[0], "id": "web-1"}, *CONFLICTS], planes=PLANES)
+    ran = run(COMMANDS, "conflicts --project all --json", api)
+    assert [each["id"] for each in json.loads(ran.out)] == ["web-1", "bd-1", "bd-2"]
+    places = [("bd", "aa11"), ("web", "aa11"), ("web", "bb22")]
+    of_memories = [Memories(project=project, plane=plane, conflicts=True) for project, plane in places]
+    assert [each for each in ran.asked if isinstance(each, Memories)] == of_memories
+    assert not [each for each in ran.asked if isinstance(each, ListIssues)], "nothing is left out"
+
+
+def test_a_plane_that_is_named_narrows_issues_memories_and_documents() -> None:
+    ran = run(COMMANDS, "conflicts --plane shared", answering(CONFLICTS, planes=PLANES))
+    assert next(each.filter for each in ran.asked if isinstance(each, ListIssues)).plane == "shared"
+    assert [each for each in ran.asked if isinstance(each, Settings)] == [
+        Settings(project="web", plane="bb22", conflicts=True)
+    ]
+    assert DocumentConflicts(plane="shared") in ran.asked
+
+
+# -- Memories and settings ---------------------------------------------------------------------------------------
+TEXTS = [value("one", "ann", 2), value("two\u202e", "bob", 1)]
+MEMORY = {"key": "auth", "text": "two\u202e", "updated_at": 1, "foreign": False, "conflict": True, "values": TEXTS}
+
+
+def setting(key: str, of: str) -> dict[str, Any]:
+    return {"key": key, "value": "", "of": of, "conflict": True, "values": [value("x", "ann", 2), value("", "bob", 1)]}
+
+
+def test_memories_and_settings_are_told_with_every_value_and_what_settles_each() -> None:
+    settings = [setting("kv.a b", "project"), setting("status.custom", "project"), setting("status.custom", "town")]
+    ran = run(COMMANDS, "conflicts", answering([], memories=[MEMORY], settings=settings))
+    assert ran.asked[-3:-1] == [Memories(project="bd", conflicts=True), Settings(project="bd", conflicts=True)]
+    values = ["    - x (ann, 2h ago)", "    - (taken away) (bob, 1h ago)"]
+    assert ran.out.splitlines() == [
+        "  memory auth of project bd shows two<U+202E>",
+        "    - one (ann, 2h ago)",
+        "    - two<U+202E> (bob, 1h ago)",
+        "    `moot remember TEXT --key auth` settles it",
+        "  setting kv.a b of project bd shows (taken away)", *values,
+        "    `moot kv set 'a b' VALUE` settles it",
+        "  setting status.custom of project bd shows (taken away)", *values,
+        "    `moot config set status.custom VALUE` settles it",
+        "  setting status.custom of the town shows (taken away)", *values,
+        "    `moot config set status.custom VALUE --town` settles it",
+    ]  # fmt: skip
+
+
+def test_json_has_memories_and_settings_last_in_the_shape_of_an_issue_s() -> None:
+    api = answering(CONFLICTS, [OF_ROLE], memories=[MEMORY], settings=[setting("custom.x", "town")])
+    found = json.loads(run(COMMANDS, "conflicts --json", api).out)
+    assert found[:3] == [*CONFLICTS, OF_ROLE]
+    of_memory, of_setting = found[3:]
+    assert of_memory == {
+        "id": "memory/auth", "field": "text", "kind": "memory", "key": "auth", "project": "bd",
+        "shown": "two\u202e", "values": TEXTS,
+    }  # fmt: skip
+    assert (of_setting["id"], of_setting["project"], of_setting["shown"]) == ("setting/custom.x", "", None)
+
+
+def test_a_setting_of_the_town_is_told_once_though_every_project_has_it() -> None:
+    api = answering([], planes=PLANES, settings=[setting("custom.x", "town")])
+    assert len(json.loads(run(COMMANDS, "conflicts --project all --json", api).out)) == 1
+
+
+def test_what_may_not_be_read_is_left_out() -> None:
+    denied = RefusedError("memory:read", code=Code.DENIED)
+    ran = run(COMMANDS, "conflicts --json", answering(CONFLICTS, memories=denied))
+    assert json.loads(ran.out) == CONFLICTS
+    gone = RefusedError("busy", code=Code.BUSY)
+    with pytest.raises(RefusedError):
+        run(COMMANDS, "conflicts --json", answering(CONFLICTS, memories=gone))

@@ -5,7 +5,8 @@ import pytest
 from moot.console.commands.knowledge.memories import slug
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.memories import EraseMemory, Forget, Memories, Remember, SetSetting, Settings
-from moot_testkit.clients.console import run_console
+from moot_testkit.clients.canned_api import NOW_MS
+from moot_testkit.clients.console import in_turn, run_console
 from moot_testkit.clients.terminal import FACTS
 
 GONE = RefusedError("no memory auth", code=Code.NOT_FOUND)
@@ -43,9 +44,26 @@ def test_a_key_is_made_of_the_first_words(text: str, key: str) -> None:
 
 # -- remember ----------------------------------------------------------------------------------------------------
 def test_a_text_is_remembered_under_a_key_of_its_words() -> None:
-    ran = run_console(["remember", "Tests need a broker"], {"remember": {"key": "k", "text": "t", "created": True}})
-    assert ran.request == Remember(actor="unknown", project="bd", key="tests-need-a-broker", text="Tests need a broker")
-    assert ran.out == "Remembered [tests-need-a-broker]: t\n"
+    key, text = "tests-need-a-broker", "Tests need a broker"
+    ran = run_console(["remember", text], {"remember": {"key": key, "text": "t", "created": True}})
+    assert ran.request == Remember(actor="unknown", project="bd", key=key, text=text, beside=True)
+    assert (ran.out, ran.err) == (f"Remembered [{key}]: t\n", "")
+
+
+def test_where_its_first_words_have_another_text_it_gets_a_number_and_that_is_told() -> None:
+    answer = {"remember": {"key": "tests-need-2", "text": "t", "created": True}}
+    ran = run_console(["remember", "Tests need!"], answer)
+    assert ran.out == "Remembered [tests-need-2]: t\n"
+    assert ran.err == "([tests-need] says something else; `--key tests-need` writes over it)\n"
+    document = run_console(["remember", "Tests need!", "--json"], answer).document
+    assert document == {"key": "tests-need-2", "value": "t", "action": "remembered"}
+    ran = run_console(["remember", "Tests need!"], {"remember": {**answer["remember"], "_unchanged": True}})
+    assert (ran.out, ran.err) == ("Nothing to do: [tests-need-2] is remembered so already\n", "")
+
+
+def test_a_key_that_is_given_is_written_over() -> None:
+    answer = {"remember": {"key": "auth", "text": "JWT", "created": False}}
+    assert run_console("remember JWT --key auth", answer).request.beside is False
 
 
 def test_what_is_written_over_is_told_and_json_has_bds_shape() -> None:
@@ -182,6 +200,66 @@ def test_settings_and_values_of_another_town_are_told_beside_and_stay_as_they_ar
         ran = run_console(argv, {"settings": setting})
         assert (ran.err, "hill" in ran.out) == (told.replace("flag", "custom.flag"), False), argv
     assert run_console("config list", {"settings": settings(flag="on")}).err in {"", "No configuration set\n"}
+
+
+# -- Written apart -----------------------------------------------------------------------------------------------
+def apart(text: object, actor: str, hours: int, **more: object) -> dict[str, object]:
+    return {"value": text, "actor": actor, "at": NOW_MS - hours * 3_600_000, "author": "k", "n": 1} | more
+
+
+HILL = {"town": "TTTTTTTTTTTT", "town_name": "hill", "replica": "RRRRRRRRRRRR"}
+TEXTS = [apart("one\n\x1b[2Jline", "ann", 2, _origin=HILL), apart("two", "bob", 1)]
+DISPUTED = kept("auth", "two", conflict=True, values=TEXTS)
+
+
+def test_whoever_recalls_one_of_several_texts_is_told_the_others_and_how_to_settle_it() -> None:
+    ran = run_console("recall auth", {"memories": [DISPUTED]})
+    assert ran.out == "two\n"
+    assert ran.err == (
+        "(auth is in conflict; written apart by ann from hill, 2h ago:)\n"
+        "one\n^[[2Jline\n(`moot remember TEXT --key auth` settles it)\n"
+    )
+    assert run_console("recall auth", {"memories": [kept("auth", "two")]}).err == ""
+    assert run_console("recall auth --quiet", {"memories": [DISPUTED]}).err == ""
+
+
+def test_json_has_the_other_texts_only_where_there_are_some() -> None:
+    found = {"key": "auth", "value": "two", "found": True}
+    assert run_console("recall auth --json", {"memories": [DISPUTED]}).document == found | {"others": TEXTS[:1]}
+    assert run_console("recall auth --json", {"memories": [kept("auth", "two")]}).document == found
+    document = run_console("remember auth --json", {"memories": [DISPUTED]}).document
+    assert document == found | {"action": "recalled", "others": TEXTS[:1]}
+
+
+def test_a_text_beside_a_taking_away_is_told_though_no_memory_is_found() -> None:
+    gone = kept("auth", "", conflict=True, values=[apart("one", "ann", 2), apart("", "bob", 1)])
+    ran = run_console("recall auth", {"memories": in_turn([], [gone])})
+    assert [request.conflicts for request in ran.asked] == [False, True]
+    assert (ran.code, ran.out) == (3, "")
+    assert "written apart by ann, 2h ago:)\none\n" in ran.err
+    ran = run_console("recall auth --json", {"memories": in_turn([], [gone])})
+    assert (ran.code, ran.document["found"], [each["value"] for each in ran.document["others"]]) == (3, False, ["one"])
+
+
+def test_a_list_shows_every_text() -> None:
+    taken = kept("trap", "x", conflict=True, values=[apart("", "ann", 2), apart("x", "bob", 1), apart(None, "cid", 1)])
+    assert run_console("memories", {"memories": [DISPUTED, taken]}).out.splitlines()[2:] == [
+        "  auth (in conflict)", "    two", "    apart, by ann from hill, 2h ago: one ^[[2Jline",
+        "  trap (in conflict)", "    x", "    apart, by ann, 2h ago: (taken away)",
+        "    apart, by cid, 1h ago: (it isn't here)",
+    ]  # fmt: skip
+    ran = run_console("memories --json", {"memories": [DISPUTED, kept("b", "c")]})
+    assert ran.document == {"auth": "two", "b": "c"}
+    assert ran.err == "(in conflict: auth; `moot conflicts` shows all values)\n"
+
+
+def test_values_of_the_store_are_told_alike() -> None:
+    (flag,) = settings(flag="on")
+    disputed = [flag | {"conflict": True, "values": [apart("off", "ann", 2), apart("on", "bob", 1)]}]
+    ran = run_console("kv get flag", {"settings": disputed})
+    assert (ran.out, ran.err.splitlines()[1:]) == ("on\n", ["off", "(`moot kv set flag VALUE` settles it)"])
+    assert run_console("kv get flag --json", {"settings": disputed}).document["others"][0]["value"] == "off"
+    assert run_console("kv list", {"settings": disputed}).err.startswith("(in conflict: flag; ")
 
 
 # -- kv ----------------------------------------------------------------------------------------------------------

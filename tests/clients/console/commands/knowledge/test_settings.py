@@ -2,6 +2,7 @@
 
 from moot_protocol.requests.issues import Script
 from moot_protocol.requests.memories import SetSetting, Settings
+from moot_testkit.clients.canned_api import NOW_MS
 from moot_testkit.clients.console import run_console
 
 
@@ -135,3 +136,25 @@ def test_types_tell_which_sections_descriptions_should_have_if_asked() -> None:
 def test_the_settings_of_one_source_can_be_shown() -> None:
     told = run_console("config show --source town --json", {"settings": FOUND}).document
     assert [each["key"] for each in told] == ["status.custom"]
+
+
+def test_what_a_setting_was_set_to_apart_is_told_wherever_it_is_read() -> None:
+    values = [
+        {"value": "1", "actor": "ann", "at": NOW_MS, "author": "k", "n": 1},
+        {"value": "2", "actor": "bob", "at": NOW_MS, "author": "l", "n": 1},
+    ]
+    found = {"settings": [setting("custom.x", "1", "town", conflict=True) | {"values": values}]}
+    ran = run_console("config get custom.x", found)
+    assert (ran.out, ran.err.splitlines()) == (
+        "1\n",
+        ["(custom.x is in conflict; written apart by bob, just now:)", "2",
+         "(`moot config set custom.x VALUE --town` settles it)"],
+    )  # fmt: skip
+    assert run_console("config get custom.x --json", found).document["others"] == values[1:]
+    (shown,) = run_console("config show --json", found).document
+    assert shown == {"key": "custom.x", "value": "1", "source": "town", "others": values[1:]}
+    for argv in ("config list", "config list --json", "config show"):
+        ran = run_console(argv, found)
+        assert (ran.err, "2" in ran.out) == ("(in conflict: custom.x; `moot conflicts` shows all values)\n", False), (
+            argv
+        )
