@@ -24,9 +24,9 @@ from stage import (
     commands_of,
     digest,
     invite,
+    meanwhile,
     say,
     stage,
-    tell_time,
 )
 
 COMMONS, BRIDGE = "commons", "bridge"
@@ -97,14 +97,13 @@ def build(folder: Path, commands: Path) -> World:
 
 def exchange(*machines: Machine, rounds: int = 2) -> None:
     """Let machines exchange at the same time; twice, since what one sends in the first others answer in the next."""
-    begun = time.perf_counter()
-    for _ in range(rounds):
-        all_at_once(*(_syncing(machine) for machine in machines))
-    print(f"\n  (all of them: moot sync --wait, {time.perf_counter() - begun:.1f} s)", flush=True)
+    with meanwhile("all of them: moot sync --wait") as mark:
+        for _ in range(rounds):
+            all_at_once(*(_syncing(machine, mark) for machine in machines))
 
 
-def _syncing(machine: Machine) -> Callable[[], None]:
-    """An exchange that is tried again where a remote has just come back."""
+def _syncing(machine: Machine, mark: Callable[[], None]) -> Callable[[], None]:
+    """An exchange that is tried again where a remote has just come back; it is marked once it is done."""
 
     def sync() -> None:
         until = time.monotonic() + PATIENCE_SECONDS
@@ -112,6 +111,7 @@ def _syncing(machine: Machine) -> Callable[[], None]:
             if time.monotonic() > until:
                 raise SystemExit(f"{machine.prompt}moot sync --wait fails for {PATIENCE_SECONDS:.0f} seconds")
             time.sleep(_LOOK_SECONDS)
+        mark()
 
     return sync
 
@@ -120,7 +120,7 @@ def agree(plane: str, *machines: Machine) -> None:
     """Claim that machines hold the same of a plane."""
     until = time.monotonic() + PATIENCE_SECONDS
     while len({digest(machine, plane) for machine in machines}) > 1 and time.monotonic() < until:
-        all_at_once(*(_syncing(machine) for machine in machines))
+        exchange(*machines, rounds=1)
     digests = {digest(machine, plane)[:16] for machine in machines}
     claim(f"{len(machines)} machines hold the same of {plane}: digest {', '.join(digests)}", len(digests) == 1)
 
@@ -149,8 +149,6 @@ def found_towns(world: World) -> None:
         if world.broker:
             machine.must("remote", "add", "mqtt", world.broker.url, "--name", "live")
 
-    begun = time.perf_counter()
-    all_at_once(lambda: found(world.ada, "river"), lambda: found(world.cleo, "hill"), lambda: found(world.eve, "sea"))
     for machine, town in ((world.ada, "river"), (world.cleo, "hill"), (world.eve, "sea")):
         print(f"\n  {machine.prompt}moot town create {town}")
         print(f"  {machine.prompt}moot remote add git {world.repository}")
@@ -158,10 +156,14 @@ def found_towns(world: World) -> None:
         print(f"  … and all of them: moot remote add mqtt {world.broker.url}")
     else:
         print("  (With `mosquitto` installed they would exchange through a broker too.)")
-    tell_time(begun)
+    with meanwhile("all three at once"):
+        all_at_once(
+            lambda: found(world.ada, "river"), lambda: found(world.cleo, "hill"), lambda: found(world.eve, "sea")
+        )
     ticket = invite(world.ada)
     world.bob.show("join", "-", stdin=ticket, lines=1, first="✓")
-    all_at_once(*(_joining(pair, "ledger") for pair in world.pairs[1:]))
+    with meanwhile("the second machines of hill and sea join as well"):
+        all_at_once(*(_joining(pair, "ledger") for pair in world.pairs[1:]))
     exchange(*world.machines)
     world.ada.show("town", "show")
     for first, second in world.pairs:
@@ -184,15 +186,17 @@ def share_planes(world: World) -> None:
     cleo.show("join", "-", stdin=invite(ada, "--town", "--plane", BRIDGE), lines=1)
     exchange(ada, cleo, eve, rounds=1)
     aside("Each town lets its other machine in by itself; river is asked for nothing.")
-    all_at_once(*(_joining(pair, COMMONS) for pair in world.pairs))
-    all_at_once(*(_joining(pair, BRIDGE) for pair in world.pairs[:2]))
+    with meanwhile("they join"):
+        all_at_once(*(_joining(pair, COMMONS) for pair in world.pairs))
+        all_at_once(*(_joining(pair, BRIDGE) for pair in world.pairs[:2]))
     exchange(*world.machines)
     world.finn.show("town", "list", "--plane", COMMONS)
     roles = {town["name"]: town["role"] for town in world.finn.json("town", "list", "--plane", COMMONS)}
     expected = {"river": "admin", "hill": "admin", "sea": "writer"}
     claim("the newest machine of the third town knows who is in", roles == expected)
-    all_at_once(*(_opening(machine, "lock", BRIDGE) for machine in world.two_towns))
-    all_at_once(_opening(eve, "sea", "ledger"), _opening(world.finn, "sea", "ledger"))
+    with meanwhile("each opens a project of its own: moot init"):
+        all_at_once(*(_opening(machine, "lock", BRIDGE) for machine in world.two_towns))
+        all_at_once(_opening(eve, "sea", "ledger"), _opening(world.finn, "sea", "ledger"))
 
 
 def _opening(machine: Machine, prefix: str, plane: str) -> Callable[[], str]:
@@ -220,12 +224,12 @@ def share_documents(world: World) -> None:
 # -- 4: what the third town can't read ---------------------------------------------------------------------------
 def keep_apart(world: World) -> str:
     say("4. River and hill work on the bridge plane. Sea shares the repository with them, and holds nothing of it.")
-    issue = world.ada.must("q", PRIVATE, "-p", "1").strip()
-    print(f'\n  {world.ada.prompt}moot q "{PRIVATE}" -p 1\n    {issue}')
+    issue = world.ada.show("q", PRIVATE, "-p", "1").split()[0]
     exchange(*world.machines, rounds=1)
     world.dan.show("show", issue, lines=2)
     world.eve.show("plane", "list")
     claim("the plane isn't in sea's lists", all(BRIDGE not in planes_of(each) for each in (world.eve, world.finn)))
+    aside("Every file of sea and of the repository is searched.")
     look_for_bytes(world)
     return issue
 
@@ -354,8 +358,8 @@ def fork(world: World) -> None:
     twin = Machine(world.folder / "twin", "bob", bob.moot.parent, prompt="bob@copy   $ ")
     for part in (".local", "project"):
         shutil.copytree(bob.home / part, twin.home / part, dirs_exist_ok=True, ignore=shutil.ignore_patterns("run"))
+    print(f'\n  {bob.prompt}moot q "Grease the hinges"\n  {twin.prompt}moot q "Paint the gate"', flush=True)
     all_at_once(lambda: bob.must("q", "Grease the hinges"), lambda: twin.must("q", "Paint the gate"))
-    print(f'\n  {bob.prompt}moot q "Grease the hinges"\n  {twin.prompt}moot q "Paint the gate"')
     exchange(ada, bob, twin)
     status = ada.show("status", lines=3)
     claim("the founder's machine raises an alarm", "signed two different histories" in status)
@@ -365,8 +369,9 @@ def fork(world: World) -> None:
     bob.show("salvage", lines=5)
     twin.must("salvage")
     aside("Each takes a key of its own; an invite lets it in again, and then it writes again what it had written.")
-    for plane in ("ledger", COMMONS, BRIDGE):
-        all_at_once(_joining((ada, bob), plane), _joining((ada, twin), plane))
+    with meanwhile("both join all three planes"):
+        for plane in ("ledger", COMMONS, BRIDGE):
+            all_at_once(_joining((ada, bob), plane), _joining((ada, twin), plane))
     exchange(ada, bob, twin)
     bob.show("salvage", lines=5)
     twin.must("salvage")
@@ -390,8 +395,10 @@ def remove(world: World) -> None:
     claim("the plane has a new key", epoch_of(ada) != before)
     ada.must("doc", "new", "template", "later", "--from", "-", stdin=TEMPLATE.format(name="Nobody of sea"))
     finn.run("doc", "new", "template", "late", "--from", "-", stdin=TEMPLATE.format(name="finn"))
-    for _ in range(2):
-        all_at_once(*(_trying(machine) for machine in world.machines))
+    with meanwhile("all of them: moot sync --wait") as mark:
+        for _ in range(2):
+            all_at_once(*(_trying(machine) for machine in world.machines))
+            mark()
     eve.show("status", lines=6)
     known, kept = names_of(cleo), names_of(eve)
     claim("hill has what was written after the removal", "template/later" in known)
@@ -417,8 +424,7 @@ def live(world: World) -> None:
     if not world.broker:
         return
     say("10. Between river and hill all goes on, live through the broker.")
-    issue = world.ada.must("q", "Open the north lock").strip()
-    print(f'\n  {world.ada.prompt}moot q "Open the north lock"\n    {issue}')
+    issue = world.ada.show("q", "Open the north lock").split()[0]
     begun = time.perf_counter()
     while world.dan.run("show", issue).returncode:
         if time.perf_counter() - begun > PATIENCE_SECONDS:

@@ -12,7 +12,7 @@ import threading
 import time
 from pathlib import Path
 
-from stage import ENVIRONMENT, ROOT, Machine, aside, broker, claim, digest, install, invite, say, stage
+from stage import ENVIRONMENT, ROOT, Machine, aside, broker, claim, digest, install, invite, meanwhile, say, stage
 
 EXCERPT = ROOT / "tests" / "data" / "beads-excerpt.jsonl"
 """What is shown unless another file is named."""
@@ -30,10 +30,8 @@ def work_on_issues(story: Machine, data: Path) -> None:
     story.show("import", str(data))
     story.show("ready", "-n", "5")
     say("3. Work: create, claim, block, comment, close.")
-    login = story.run("q", "Log in with a passkey", "-p", "1", "-t", "feature").stdout.strip()
-    print(f'\n  $ moot q "Log in with a passkey" -p 1 -t feature\n    {login}')
-    keys = story.run("q", "Store passkeys", "-p", "1").stdout.strip()
-    print(f'\n  $ moot q "Store passkeys" -p 1\n    {keys}')
+    login = story.show("q", "Log in with a passkey", "-p", "1", "-t", "feature").split()[0]
+    keys = story.show("q", "Store passkeys", "-p", "1").split()[0]
     story.show("dep", "add", login, keys)
     story.show("update", keys, "--claim")
     story.show("comment", keys, "One table, one row for each key.")
@@ -74,7 +72,8 @@ def burst(story: Machine) -> list[str]:
 def survive(story: Machine) -> None:
     """Kill -9 in the middle of a burst of writes, and look what is left."""
     say(f"4. {WRITERS} clients write at once, and the daemon is killed with -9 in the middle.")
-    acknowledged = burst(story)
+    with meanwhile("they write"):
+        acknowledged = burst(story)
     aside(f"{len(acknowledged)} writes were acknowledged before it died. It starts again with the next command:")
     story.show("daemon", "start")
     present = {issue["id"] for issue in story.json("list", "--limit", "0")}
@@ -98,24 +97,30 @@ def two_machines(first: Machine, second: Machine, home: Path) -> None:
     first.show("remote", "add", "git", str(hub))
     first.show("sync", "--wait")
     ticket = invite(first)
+    print(f"\n  {second.prompt}moot join -", flush=True)
     joined = second.run("join", "-", stdin=ticket)
     shown = [line for line in (joined.stdout + joined.stderr).splitlines() if "plane" in line or "charter" in line]
-    print(f"\n  {second.prompt}moot join -\n    " + "\n    ".join(shown))
+    print("".join(f"    {line}\n" for line in shown), end="", flush=True)
     second.show("sync", "--wait")
     second.show("init", "--prefix", "demo", lines=2)
     second.show("ready", "-n", "3")
     aside("Both write at the same time, one of them to the same issue:")
     issue = first.run("q", "Rotate the signing keys").stdout.strip()
-    for story in (first, second):
-        story.run("sync", "--wait")
+    exchange(first, second)
     first.show("update", issue, "--priority", "0")
     second.show("update", issue, "--title", "Rotate the signing keys every year")
     second.show("create", "Write down who holds the paper key", lines=1)
-    for story in (first, second, first):
-        story.run("sync", "--wait")
+    exchange(first, second, first)
     for story in (first, second):
         story.show("show", issue, lines=2)
     compare(first, second)
+
+
+def exchange(*machines: Machine) -> None:
+    """Let machines exchange, one after the other."""
+    with meanwhile("each of them: moot sync --wait"):
+        for machine in machines:
+            machine.run("sync", "--wait")
 
 
 def compare(first: Machine, second: Machine) -> None:
@@ -134,10 +139,9 @@ def live(first: Machine, second: Machine, home: Path) -> None:
     say("7. Live through an MQTT broker: what one writes, the other sees at once.")
     for story in (first, second):
         story.show("remote", "add", "mqtt", running.url, "--name", "live", lines=1)
-        story.run("sync", "--wait")
-    issue = first.run("q", "Said on one machine").stdout.strip()
+        exchange(story)
+    issue = first.show("q", "Said on one machine").split()[0]
     begun = time.perf_counter()
-    print(f'\n  {first.prompt}moot q "Said on one machine"\n    {issue}')
     while second.run("show", issue).returncode:
         if time.perf_counter() - begun > 20:
             raise SystemExit("it didn't come")

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 import venv
 from collections.abc import Callable, Iterator
@@ -33,22 +34,44 @@ GRACE_SECONDS = 5.0
 _LOOK_SECONDS = 0.05
 _TOLD_SECONDS = 1.0
 """What takes longer is told."""
+COLUMNS = 80
+
+
+def folded(text: str, begin: str = "", below: str = "") -> str:
+    """A paragraph of the demo's own words, in lines that fit."""
+    return textwrap.fill(
+        text, COLUMNS, initial_indent=begin, subsequent_indent=below, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def say(text: str) -> None:
+    text = folded(text)
     print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n{text}", flush=True)
 
 
 def aside(text: str) -> None:
     """Something said between two commands."""
-    print(f"\n  {text}", flush=True)
+    print(f"\n{folded(text, '  ', '  ')}", flush=True)
+
+
+@contextmanager
+def meanwhile(what: str) -> Iterator[Callable[[], None]]:
+    """Say what goes on as it begins, and how long it took at its end; what it gives marks that a part is done."""
+    print(f"\n  ({what} …", end="", flush=True)
+    begun = time.perf_counter()
+    try:
+        yield lambda: print(".", end="", flush=True)
+    except BaseException:
+        print(flush=True)
+        raise
+    print(f" {time.perf_counter() - begun:.1f} s)", flush=True)
 
 
 def claim(what: str, holds: object) -> None:
     """Say something that the demo stands for, and end it if it isn't so."""
     if not holds:
         raise SystemExit(f"\n  NOT SO: {what}")
-    print(f"  ✓ {what}", flush=True)
+    print(folded(what, "  ✓ ", "    "), flush=True)
 
 
 def quoted(word: str) -> str:
@@ -151,7 +174,7 @@ def digest(machine: Machine, plane: str) -> str:
 
 def invite(machine: Machine, *flags: str, lines: int = 1) -> str:
     """Make a ticket, shown in part, and return it."""
-    print(f"\n  {machine.prompt}{' '.join(('moot', 'invite', *flags))}")
+    print(f"\n  {machine.prompt}{' '.join(('moot', 'invite', *flags))}", flush=True)
     done = machine.run("invite", *flags)
     if done.returncode:
         raise SystemExit(f"that failed: {done.stderr}")
@@ -208,7 +231,18 @@ def stage() -> Iterator[Path]:
     finally:
         if guard.stdin:
             guard.stdin.close()
-        guard.wait()
+        with meanwhile("every process of the demo is being ended, and its folder removed") as mark:
+            while _is_running(guard):
+                mark()
+
+
+def _is_running(process: "subprocess.Popen[bytes]") -> bool:
+    """Whether a process doesn't end within a moment that one would notice."""
+    try:
+        process.wait(_TOLD_SECONDS)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
 
 
 def guard(folder: Path, grace_seconds: float) -> None:

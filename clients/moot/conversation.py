@@ -14,6 +14,8 @@ from moot.paths import SOCKET_BYTES, is_socket_named, socket_path
 
 TYPE_CHECKING = False  # as type checkers know it; the module `typing` takes too long to load
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from moot.effects import Files
 
 RPC_VERSION = 1
@@ -134,31 +136,11 @@ def _connected(path: str) -> socket:
 
 
 def _kept_out(path: str) -> Sandboxed | None:
-    """Who keeps us from a socket, if it is no sandbox: what of its path can be seen is another user's, and closed."""
-    place, needed = path, os.W_OK
-    while not os.path.exists(place):
-        place, needed = os.path.dirname(place), os.X_OK
-    whose, hint = of_another(place)
-    if not whose or os.access(place, needed):
-        return None
-    return Sandboxed("denied", whose, "is your user in its group?" if is_socket_named() else hint)
+    """Who keeps us from a socket, if it is no sandbox."""
+    from moot.peer import kept_out
 
-
-def of_another(path: str) -> tuple[str, str]:
-    """That a path belongs to another user, and what to do; both empty if it doesn't, or can't be seen."""
-    try:
-        owner = os.stat(path).st_uid
-    except OSError:
-        return "", ""
-    own = os.geteuid()
-    if owner == own:
-        return "", ""
-    hint = "run it as that user, or with HOME and the XDG variables naming folders of your own"
-    if own == 0:
-        hint = "run it as that user; or, with root's own home: `sudo -H`"
-    elif owner == 0 and "/moot/" in f"{path}/":  # not of what lies above our own folders
-        hint = f"a command under sudo may have made it: `sudo chown -R {own} {path}` gives it back"
-    return f"{path} belongs to user {owner}, not to user {own}", hint
+    whose, hint = kept_out(path)
+    return Sandboxed("denied", whose, "is your user in its group?" if is_socket_named() else hint) if whose else None
 
 
 def _check_owner(channel: socket, path: str) -> None:
@@ -225,8 +207,13 @@ class Conversation:
         self.pid = 0
         """The daemon's process, once its hello has come."""
 
-    def command(self, program: str, arguments: list[str]) -> int:
+    def command(self, program: str, arguments: list[str], changes: "Callable[[], bool]" = lambda: False) -> int:
         """Have the daemon run a command, carry out its effects, and return its exit code.
+
+        Args:
+            program: the name it was called by.
+            arguments: its arguments.
+            changes: whether it changes something: then its end is heard though standard output takes no more.
 
         Raises:
             Failure: what kept it from running, or standard output from taking what it wrote.
@@ -249,15 +236,12 @@ class Conversation:
         self._send([*greeting, {"id": CALL, "method": "console", "params": facts(program, arguments)}])
         self._has_asked = True
         try:
-            code = None
-            while code is None:
-                code = self._carry_out(self._receive())
+            return self._carry_out_all(changes)
         except GARBLED as error:
             raise Failure("unreachable", NOT_MOOT) from error
         finally:
             if self._files is not None:
                 self._files.close()
-        return code
 
     def _authenticate(self, token: str) -> None:
         """Present an API token, and wait for the word that it counts: a daemon that doesn't know it binds nothing."""
@@ -274,6 +258,22 @@ class Conversation:
             raise Failure("bad_version", "the daemon doesn't know API tokens", hint) from failure
         except GARBLED as error:
             raise Failure("unreachable", NOT_MOOT) from error
+
+    def _carry_out_all(self, changes: "Callable[[], bool]") -> int:
+        """Do what the daemon says until the command ends; gives its exit code."""
+        code = unwritten = None
+        while code is None:
+            try:
+                code = self._carry_out(self._receive())
+            except Failure as failure:
+                if failure.code != "output" or not (unwritten or changes()):
+                    raise
+                unwritten = failure
+        if unwritten is None:
+            return code
+        if not code:
+            unwritten.hint = "what was asked for was done: only its answer is lost"
+        raise unwritten
 
     def _carry_out(self, message: object) -> int | None:
         """Do what the daemon says; gives the exit code at the end."""

@@ -4,10 +4,13 @@ A daemon tells its client which files to read and write, and is told the API tok
 take its place. Invariant: besides root, only the user who answers could have made that socket: it is theirs, and nobody
 else can write to any folder on the way to it, or lead the way elsewhere by a link. Whoever names a socket trusts its
 owner, as they trust root.
+
+Who else may keep us from a place is told here, too.
 """
 
 import os
 import stat
+from pathlib import Path
 
 _WRITABLE = 0o022
 
@@ -35,3 +38,28 @@ def distrust(path: str, owner: int) -> str:
     except OSError as error:
         return f"{error.filename} can't be looked at: {error.strerror}"
     return ""
+
+
+def kept_out(path: str) -> tuple[str, str]:
+    """Who keeps us from a path, and what to do; both empty if what can be seen of it is open, or our own."""
+    place, needed = Path(path), os.W_OK
+    while not place.exists():
+        place, needed = place.parent, os.X_OK
+    return ("", "") if os.access(place, needed) else of_another(str(place))
+
+
+def of_another(path: str) -> tuple[str, str]:
+    """That a path belongs to another user, and what to do; both empty if it doesn't, or can't be seen."""
+    try:
+        owner = Path(path).stat().st_uid
+    except OSError:
+        return "", ""
+    own = os.geteuid()
+    if owner == own:
+        return "", ""
+    hint = "run it as that user, or with HOME and the XDG variables naming folders of your own"
+    if own == 0:
+        hint = "run it as that user; or, with root's own home: `sudo -H`"
+    elif owner == 0 and "/moot/" in f"{path}/":  # not of what lies above our own folders
+        hint = f"a command under sudo may have made it: `sudo chown -R {own} {path}` gives it back"
+    return f"{path} belongs to user {owner}, not to user {own}", hint

@@ -10,10 +10,11 @@ from _socket import socket
 from collections.abc import Iterator
 from contextlib import suppress
 
-from moot.conversation import Failure, of_another, try_connect
+from moot.conversation import Failure, try_connect
 from moot.facts import has_spool
 from moot.fault import TAIL_BYTES, fault_in
 from moot.paths import home, is_socket_named, socket_path, state_folder
+from moot.peer import of_another
 from moot.tokens import VARIABLES
 
 START_SECONDS = 10
@@ -317,12 +318,15 @@ def _full_disk() -> tuple[str, str]:
 def _reason_in(text: str) -> tuple[str, str]:
     """As `_last_words`, of a text that ends with them.
 
-    Advice is a line set in below that of the reason: alone it would leave the user guessing what is wrong.
+    The reason stands in the last line that begins as one, since daemons with another runtime folder write into the same
+    log; where none does, in the last line there is. Advice is a line set in below the reason: alone it would leave the
+    user guessing what is wrong.
     """
-    told = [line for line in text.splitlines() if line.strip()][-2:]
-    has_advice = len(told) > 1 and told[0].startswith(DAEMON_SAYS) and told[1].startswith("  ")
-    advice = f"{_printable(told.pop())}; " if has_advice else ""
-    words = _printable(told[-1].removeprefix(DAEMON_SAYS)) if told else ""
+    told = [line for line in text.splitlines() if line.strip()]
+    reason = next((at for at in reversed(range(len(told))) if told[at].startswith(DAEMON_SAYS)), len(told) - 1)
+    below = next(iter(told[reason + 1 :]), "")
+    advice = f"{_printable(below)}; " if below.startswith("  ") else ""
+    words = _printable(told[reason].removeprefix(DAEMON_SAYS)) if told else ""
     return (f": {words}" if words else ""), advice
 
 

@@ -164,9 +164,16 @@ def _converse(channel: socket, program: str, arguments: list[str]) -> int:
         Failure: as `Conversation.command`.
     """
     try:
-        return Conversation(channel).command(program, arguments)
+        return Conversation(channel).command(program, arguments, lambda: _may_change(program, arguments))
     finally:
         channel.close()
+
+
+def _may_change(program: str, arguments: list[str]) -> bool:
+    """Whether a command may change something: so it isn't given again where it may be done."""
+    from moot.unaided import what_may_be_done
+
+    return bool(what_may_be_done(program, arguments))
 
 
 def _ask_the_next(program: str, arguments: list[str]) -> int:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import moot
 from moot import conversation
-from moot.conversation import Conversation, Sandboxed, Unheard, of_another, try_connect
+from moot.conversation import Conversation, Sandboxed, Unheard, try_connect
 from moot_protocol import limits
 from moot_protocol.control import rpc
 from moot_protocol.control.effects import LATER
@@ -89,7 +89,7 @@ def test_a_connection_that_lost_its_place_before_it_was_used_has_begun_nothing(g
 # -- Another user's folders --------------------------------------------------------------------------------------
 def forbid(monkeypatch: pytest.MonkeyPatch, closed: Path, own: int) -> None:
     """This process is of a user who may connect to nothing, and may not enter a folder nor see what is in it."""
-    sees = os.path.exists
+    sees = Path.exists
 
     class Forbidden:
         def __init__(self, *_: object) -> None:
@@ -98,7 +98,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch, closed: Path, own: int) -> None:
     monkeypatch.setattr(conversation, "socket", Forbidden)
     monkeypatch.setattr(os, "geteuid", lambda: own)
     monkeypatch.setattr(os, "access", lambda path, _mode: str(path) != str(closed))
-    monkeypatch.setattr(os.path, "exists", lambda path: sees(path) and not str(path).startswith(f"{closed}/"))
+    monkeypatch.setattr(Path, "exists", lambda path: sees(path) and not str(path).startswith(f"{closed}/"))
 
 
 def test_a_folder_of_another_user_is_not_taken_for_a_sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,26 +127,3 @@ def test_a_folder_that_is_open_or_ones_own_keeps_nobody_out_so_a_sandbox_does(
     forbid(monkeypatch, tmp_path / "other" if is_open else closed, owner + 1 if is_open else owner)
     with pytest.raises(Sandboxed, match="forbids Unix sockets"):
         try_connect(f"{closed}/moot.sock")
-
-
-STATE = "/h/.local/state/moot"
-
-
-@pytest.mark.parametrize(
-    ("owner", "own", "path", "hint"),
-    [
-        (0, 1001, STATE, f"`sudo chown -R 1001 {STATE}` gives it back"),
-        (0, 1001, "/run/user/0", "run it as that user, or with HOME and the XDG variables"),
-        (1002, 1001, STATE, "run it as that user, or with HOME and the XDG variables"),
-        (1001, 0, STATE, "`sudo -H`"),
-    ],
-)
-def test_only_what_root_has_made_of_our_own_folders_is_advised_to_be_given_back(
-    monkeypatch: pytest.MonkeyPatch, owner: int, own: int, path: str, hint: str
-) -> None:
-    monkeypatch.setattr(os, "stat", lambda _path: os.stat_result((0o700, 0, 0, 1, owner, 0, 0, 0, 0, 0)))
-    monkeypatch.setattr(os, "geteuid", lambda: own)
-    whose, told = of_another(path)
-    monkeypatch.undo()
-    assert whose == f"{path} belongs to user {owner}, not to user {own}"
-    assert hint in told

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from moot.peer import distrust
+from moot.peer import distrust, of_another
 
 ROOT, MOOT, STRANGER = 0, 1001, 1002
 PATH = "/run/moot/moot.sock"
@@ -76,3 +76,26 @@ def test_a_link_on_the_way_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "there")
     named = tmp_path / "link" / "moot.sock"
     assert distrust(str(named), os.geteuid()).endswith(f"name {tmp_path.resolve()}/there/moot.sock")
+
+
+STATE = "/h/.local/state/moot"
+
+
+@pytest.mark.parametrize(
+    ("owner", "own", "path", "hint"),
+    [
+        (0, 1001, STATE, f"`sudo chown -R 1001 {STATE}` gives it back"),
+        (0, 1001, "/run/user/0", "run it as that user, or with HOME and the XDG variables"),
+        (1002, 1001, STATE, "run it as that user, or with HOME and the XDG variables"),
+        (1001, 0, STATE, "`sudo -H`"),
+    ],
+)
+def test_only_what_root_has_made_of_our_own_folders_is_advised_to_be_given_back(
+    monkeypatch: pytest.MonkeyPatch, owner: int, own: int, path: str, hint: str
+) -> None:
+    monkeypatch.setattr(Path, "stat", lambda _path: os.stat_result((0o700, 0, 0, 1, owner, 0, 0, 0, 0, 0)))
+    monkeypatch.setattr(os, "geteuid", lambda: own)
+    whose, told = of_another(path)
+    monkeypatch.undo()
+    assert whose == f"{path} belongs to user {owner}, not to user {own}"
+    assert hint in told

@@ -84,6 +84,17 @@ def test_a_daemon_that_fails_with_advice_is_told_with_the_reason_before_it(town:
     assert done.stderr.decode() == told
 
 
+def test_the_reason_is_told_that_the_daemon_gave_whatever_another_one_writes_into_the_log_after_it(
+    town: StartingShell,
+) -> None:
+    another = """echo '{"level":"info","event":"exchange.done"}'"""
+    log = town.state / "daemon.log"
+    for advice, hint in (("; echo '  stop the other one'", "stop the other one; "), ("", "")):
+        town.becomes(f"{another}; echo 'mootd: the store is in use'{advice}; {another}; exit 75")
+        told = f"moot: the daemon ended with code 75: the store is in use\n  {hint}see {log}\n"
+        assert town.moot("list").stderr.decode() == told
+
+
 def test_a_daemon_that_fails_without_a_word_is_not_told_with_somebody_elses(town: StartingShell) -> None:
     town.becomes("echo old; exit 1")
     town.moot("list")

@@ -182,6 +182,33 @@ def test_output_that_cannot_be_written_is_a_failure(daemon: Daemon, shell: Shell
         assert process.wait(PATIENCE) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "hint"),
+    [
+        ("q Two", 0, b"  what was asked for was done: only its answer is lost\n"),
+        ("q Two", 5, b""),  # its reason may have gone where its answer went
+        ("q Two --dry-run", 0, b""),
+    ],
+)
+def test_where_only_the_answer_can_t_be_written_what_was_asked_for_is_told_to_be_done(
+    daemon: Daemon, shell: Shell, words: str, code: int, hint: bytes
+) -> None:
+    def command(terminal: Terminal) -> int:
+        for _ in range(3):
+            terminal.out("x")
+        return code
+
+    daemon.commands.command = command
+    with (
+        Path("/dev/full").open("wb") as full,
+        shell.start(*words.split(), stdout=full, stderr=subprocess.PIPE) as process,
+    ):
+        assert process.stderr
+        said = process.stderr.read()
+        assert said == b"moot: cannot write to standard output: No space left on device\n" + hint
+        assert process.wait(PATIENCE) == 1
+
+
 def test_a_standard_output_that_was_closed_is_a_failure_and_nothing_else_gets_its_number(
     daemon: Daemon, shell: Shell
 ) -> None:

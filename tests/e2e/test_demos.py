@@ -83,6 +83,36 @@ def test_what_is_not_so_ends_a_demo() -> None:
     assert "NOT SO: not so" in done.stderr
 
 
+def test_what_a_demo_says_fits_into_80_columns_and_what_it_waits_for_is_said_before_it_is_over() -> None:
+    script = """
+        from stage import aside, claim, meanwhile, say
+        for tell in (say, aside, lambda text: claim(text, True)):
+            tell("words " * 20)
+        with meanwhile("they exchange") as mark:
+            mark()
+            input()
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        cwd=DEMOS,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as demo:
+        assert demo.stdin
+        assert demo.stdout
+        read = demo.stdout.read
+        before = ""
+        while (char := read(1)) not in {"", "."}:
+            before += char
+        demo.stdin.write("\n")
+        demo.stdin.close()
+        after = demo.stdout.read()
+    assert max(map(len, before.splitlines())) <= 80
+    assert before.endswith("(they exchange …")
+    assert after.endswith(" s)\n")
+
+
 if os.environ.get("MOOT_SCALE") == "ci":
 
     @pytest.mark.timeout(600)

@@ -40,8 +40,9 @@ _EXITS: Final = {
 }
 MEANINGS: Final = {
     OK: "done",
-    FAILED: "any other failure, or a check that found something wrong",
-    USAGE: "the arguments make no sense; nothing was done",
+    FAILED: "any other failure, such as a value that is refused, or a check that found something wrong",
+    USAGE: "the command line can't be read: an unknown flag, a missing argument, flags that exclude one another, "
+    "a value of the wrong form; nothing was done",
     NOT_FOUND: "what was named isn't there, or could be several",
     DENIED: "it isn't allowed",
     CONFLICT: "somebody or something else was first: a claim, a name, another change",

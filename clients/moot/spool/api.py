@@ -59,6 +59,7 @@ class SpoolApi:
         wait_s: how long an answer is waited for; None: not at all.
         queueing: called when a command has been queued that isn't answered.
         reason: why the daemon can't be asked.
+        called: the name of the command that asks.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class SpoolApi:
         wait_s: float | None,
         queueing: Callable[[], None],
         reason: str = "",
+        called: str = "",
     ) -> None:
         self._files = files
         self._now_ms = now_ms
@@ -77,6 +79,7 @@ class SpoolApi:
         self._wait_s = wait_s
         self._queueing = queueing
         self._reason = reason
+        self._called = called
         self._snapshot: Snapshot | None = None
         self._is_settled = False
         """Whether a snapshot that has the last command in it was waited for."""
@@ -238,7 +241,7 @@ class SpoolApi:
             if issue.get("id") in made:
                 self._made[issue["id"]] = issue
         self._queueing()
-        self.queued.append(Queued(command.hex(), about(request), made))
+        self.queued.append(Queued(command.hex(), about(request, self._called), made))
         return expected
 
     def _renew_all(self, request: Heartbeat, key: str) -> list[Any]:

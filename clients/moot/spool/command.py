@@ -54,10 +54,14 @@ def spool_command(program: str, arguments: list[str], refused: Failure = FORCED)
     now_ms = time.time_ns() // 1_000_000
     terminal = LocalTerminal(own)
     reason = "MOOT_SPOOL is set, so the socket isn't tried" if refused is FORCED else refused.message
-    api = SpoolApi(files, now_ms, os.urandom, wait_s, terminal.hold, reason)
+    api = SpoolApi(files, now_ms, os.urandom, wait_s, terminal.hold, reason, main.command_of(own))
     try:
         code = main.run(api, terminal, now_ms, terminal.tell_defect)
         _tell(terminal, api, files, code, now_ms)
+    except Failure as failure:
+        if failure.code == "output" and api.queued:
+            failure.hint = "what was asked for is queued: only the words about it are lost"
+        raise
     finally:
         terminal.close()
     return code

@@ -394,11 +394,16 @@ def open_answer(secret: bytes, data: bytes, command: bytes | None = None) -> Out
     return Outcome(parsed.actor, parsed.about, result, error)
 
 
-def about(request: Mutation[Any]) -> str:
-    """What a request asks for, in a few words: what it is told by where nothing else is known of it."""
+def about(request: Mutation[Any], called: str = "") -> str:
+    """What a request asks for, in a few words.
+
+    Args:
+        request: the request.
+        called: the command that sends it, where that is known.
+    """
     if isinstance(request, Script):
         return f"{len(request.steps)} changes"
     what = getattr(request, "id", "") or getattr(request, "key", "")
     title = request.fields.title if isinstance(request, Create) else ""
-    words = [request.method.replace("_", " "), what, title if isinstance(title, str) else ""]
+    words = [called or request.method.replace("_", " "), what, title if isinstance(title, str) else ""]
     return " ".join(word for word in words if word)

@@ -192,10 +192,8 @@ def without_credentials(url: str) -> str:
     authority, path = (rest[: cut.start()], rest[cut.start() :]) if cut else (rest, "")
     userinfo, at, host = authority.rpartition("@")
     if not _HOST.fullmatch(host):
-        raise RefusedError(
-            "an address whose host isn't one",
-            hint="write the characters / ? # and @ of a password as %2F %3F %23 and %40",
-        )
+        what = "a blank" if any(map(str.isspace, host)) else "a character that no host has"
+        raise RefusedError(f"the host of this address holds {what}", hint=_HOST_HINT)
     is_path = _PATH_SCHEME.search(scheme)
     user = userinfo.partition(":")[0] if "ssh" in scheme.lower() else ""
     return f"{scheme}://{user}{at if user else ''}{host}{path if is_path else _QUERY.sub('', path)}"
@@ -209,6 +207,10 @@ _SCP_PASSWORD: Final = re.compile(r"\A([^/@:]+):[^/]*@(?=[^/@:]+:)")
 _END_OF_AUTHORITY: Final = re.compile(r"[/?#\\]")
 _HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.%]*\]|[^\s:@\[\]]*)(?::[0-9]*)?")
 """A name or an address, and a port."""
+_HOST_HINT: Final = (
+    "write a name or an IP address, one of IPv6 in [ ], then perhaps a port; a password goes in no address: "
+    "a broker's in a file (--password-file), a Git remote's to git's credential helper"
+)
 _QUERY: Final = re.compile(r"[?#].*", re.DOTALL)
 
 

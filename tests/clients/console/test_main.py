@@ -198,6 +198,16 @@ def test_help_keeps_to_the_width_of_a_terminal_and_is_one_line_each_for_programs
     assert run_console("help --json", facts=at_terminal()._replace(width=60)).document["help"] == wide
 
 
+@pytest.mark.parametrize("program", ["moot", "bd"])
+def test_no_page_of_help_is_wider_than_a_terminal_of_80_columns(program: str) -> None:
+    grammar = main.GRAMMAR
+    pages = {
+        name: grammar.help(name, program, 80) for name in ("", *grammar._names, *grammar._groups, *grammar._topics)
+    }
+    wide = {(name, line) for name, page in pages.items() for line in page.splitlines() if len(line) > 80}
+    assert not wide
+
+
 def test_every_command_explains_itself_and_names_are_used_once() -> None:
     names = [command.name for section in main.GRAMMAR._sections for command in section.commands]
     assert len(names) == len(set(names))

@@ -47,6 +47,29 @@ def test_a_queued_write_is_told_as_queued_and_not_as_done(site: SpoolSite, capfd
     assert site.api.call(Show(ids=(ONE,)))[0]["status"] == "closed"
 
 
+def test_what_is_queued_is_told_by_the_name_of_the_command(site: SpoolSite, capfd: pytest.CaptureFixture[str]) -> None:
+    for words in (["claim", ONE, "--ttl", "30m"], ["priority", ONE, "1"], ["gate", "create", "--blocks", ONE]):
+        assert spool_command("moot", words, REFUSED) == 0
+    told = capfd.readouterr().out.splitlines()
+    expected = [f"claim {ONE} (", f"priority {ONE} (", "gate create ("]
+    assert all(line.startswith(f"Queued for the daemon: {each}") for line, each in zip(told, expected, strict=True))
+
+
+@pytest.mark.parametrize(("words", "is_queued"), [(["close", ONE], True), (["list"], False)])
+def test_where_the_words_about_what_was_queued_can_t_be_written_it_is_told_to_be_queued_all_the_same(
+    site: SpoolSite, monkeypatch: pytest.MonkeyPatch, words: list[str], is_queued: bool
+) -> None:
+    def full(descriptor: int, text: str) -> None:
+        if descriptor == 1 and text:
+            raise Failure("output", "no space left")
+
+    monkeypatch.setattr("moot.spool.terminal._write", full)
+    with pytest.raises(Failure) as caught:
+        spool_command("moot", words, REFUSED)
+    assert caught.value.hint.startswith("what was asked for is queued") == is_queued
+    assert len(site.waiting()) == is_queued
+
+
 def test_a_document_is_marked_as_queued(site: SpoolSite, capfd: pytest.CaptureFixture[str]) -> None:
     assert spool_command("moot", ["create", "Two", "--json"], REFUSED) == 0
     out, err = capfd.readouterr()

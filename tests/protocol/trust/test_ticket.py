@@ -257,7 +257,15 @@ def test_where_credentials_can_t_be_told_from_the_rest_the_address_is_refused(ur
     with pytest.raises(RefusedError) as caught:
         without_credentials(url)
     assert "hun" not in caught.value.message
-    assert "%2F" in caught.value.hint
+    assert "a character that no host has" in caught.value.message
+    assert "--password-file" in caught.value.hint
+
+
+def test_of_a_host_with_a_blank_that_is_said_and_nothing_of_writing_a_password_into_it() -> None:
+    with pytest.raises(RefusedError) as caught:
+        without_credentials("mqtt://x y")
+    assert caught.value.message == "the host of this address holds a blank"
+    assert "%2F" not in caught.value.hint
 
 
 @given(

@@ -3,8 +3,28 @@
 from argparse import Namespace
 
 from moot.console.command import Context
+from moot.console.context import need_project
+from moot_protocol.errors import RefusedError
 from moot_protocol.requests.claims import ClaimReady
 from moot_protocol.requests.listing import Filter, IssueDoc
+
+
+def check_whose(context: Context, otherwise: str) -> None:
+    """Refuse to take any project's issue where the folder is in none.
+
+    Args:
+        context: the command's.
+        otherwise: how to say which project's is meant.
+
+    Raises:
+        RefusedError: `not_found`.
+    """
+    try:
+        need_project(context)
+    except RefusedError as error:
+        if not context.terminal.facts.is_bd:  # it knows no other project
+            error.hint = f"{error.hint}; {otherwise}"
+        raise
 
 
 def claim_first(context: Context, wanted: Filter, order: Namespace | None = None) -> IssueDoc | None:

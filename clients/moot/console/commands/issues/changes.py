@@ -76,14 +76,23 @@ def _diff(context: Context) -> int:
     try:
         found = context.api.call(wanted)
     except RefusedError as error:
-        if error.code is Code.NOT_FOUND and ids and _is_time(ids[0], context.now_ms):
-            error.hint = f"`moot diff --from {shlex.quote(ids[0])}` tells what has changed since"
+        if error.code is Code.NOT_FOUND and ids:
+            error.hint = _hint_at_time(ids[0], context.now_ms) or error.hint
         raise
     answer(context, found, _diff_lines(context, found))
     tell_place(context, ids)
     if not found and not context.json:
         note(context, "nothing changed")
     return exits.OK
+
+
+def _hint_at_time(typed: str, now_ms: int) -> str:
+    """How to ask for changes since a time that was taken for an issue; empty of what looks like none."""
+    for time in (typed, f"{typed} ago"):
+        if _is_time(time, now_ms):
+            written = "" if time == typed else f'the time is written "{time}": '
+            return f"{written}`moot diff --from {shlex.quote(time)}` tells what has changed since"
+    return ""
 
 
 def _is_time(text: str, now_ms: int) -> bool:

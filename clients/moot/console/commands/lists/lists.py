@@ -8,11 +8,11 @@ from msgspec.structs import replace
 
 from moot.console import as_bd, documents, exits
 from moot.console.arguments import filters
-from moot.console.arguments.claiming import claim_first
+from moot.console.arguments.claiming import check_whose, claim_first
 from moot.console.command import Command, Context
 from moot.console.commands.bundles.molecules import ready_gated
 from moot.console.commands.issues.claims import add_ttl
-from moot.console.context import answer, need_project, note
+from moot.console.context import answer, note
 from moot.console.grammar import comma_separated
 from moot.console.lines import graph_drawing
 from moot.console.lines import issues as lines
@@ -218,7 +218,7 @@ def _ready(context: Context) -> int:
     if arguments.claim:
         filters.checked_limit(arguments)
         if not (arguments.project or arguments.plane):
-            need_project(context)  # else it would be any project's issue that is taken
+            check_whose(context, "or say whose is meant with --project or --plane")
         mine = claim_first(context, filters.basic_filter(context), arguments)
         return _write(
             context, Page(issues=[mine] if mine else [], total=None if mine else 0, truncated=False), lines.READY

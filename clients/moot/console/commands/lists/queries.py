@@ -15,6 +15,7 @@ from moot.console.text import when
 from moot.console.text.amounts import several
 from moot.console.text.safe_text import neutralise
 from moot.console.text.style import Style, style_of
+from moot.console.text.table import cut, width_of
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issues.query import parse, show
 from moot_protocol.requests.listing import Filter, IssueDoc, Page
@@ -147,10 +148,9 @@ def _lint(context: Context) -> int:
     style = style_of(context.terminal.facts)
     told_lines = [f"Template warnings ({several(len(results), 'issue')}, {several(total, 'warning')}):"]
     for result in results:
-        told_lines.append(
-            f"{style.issue_id(lines.text_of(result, 'id'))} [{lines.text_of(result, 'type')}]: "
-            f"{lines.text_of(result, 'title')}"
-        )
+        begin = f"{style.issue_id(lines.text_of(result, 'id'))} [{lines.text_of(result, 'type')}]: "
+        title = lines.text_of(result, "title")
+        told_lines.append(begin + (cut(title, style.width - width_of(begin)) if style.terminal else title))
         told_lines += [f"  {style.alarm('⚠')} Missing: {neutralise(heading)}" for heading in result["missing"]]
     lines.write_lines(context, told_lines)
     return exits.FAILED

@@ -90,7 +90,8 @@ def _file_lines(proofs: list[dict[str, Any]]) -> Iterator[str]:
 
 def _in_words(event: Mapping[str, Any]) -> str:
     """What an event is about, on one line."""
-    about = f"{event['kind']} {event['entity']}, event {event['n']}, by {event['actor']} at {when.rfc3339(event['at'])}"
+    actor = f"by {event['actor']} " if event["actor"] else ""
+    about = f"{event['kind']} {event['entity']}, event {event['n']}, {actor}at {when.rfc3339(event['at'])}"
     return f"{neutralise(about)}: {changes_text(event)}"
 
 

@@ -29,7 +29,7 @@ GET STARTED
 
 FIND AND DO WORK
   {program} ready                           what can be done now
-  {program} update ID --claim               take one: there is one winner, whoever else tries
+  {program} update ID --claim               take one: whoever else tries, one wins
   {program} show ID                         all about it
   {program} close ID --reason "why"         done
 
@@ -39,11 +39,12 @@ DEPENDENCIES
   {program} dep tree ID                     all of it
 
 REMEMBER
-  {program} remember "Tests need a broker"  for everybody in the project, and for agents' `{program} prime`
+  {program} remember "Tests need a broker"  for all in the project: `{program} prime`
   {program} comment ID "Seen on 3.12 too"   on an issue
 
 SEVERAL MACHINES
-  {program} remote add git URL              exchange through a repository; {program} invite, {program} join
+  {program} remote add git URL              exchange through a repository
+  {program} invite                          a ticket: `{program} join TICKET` elsewhere
   {program} sync --wait                     now
 
 `{program} help` lists every command; --json works with all of them.

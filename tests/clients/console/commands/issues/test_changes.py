@@ -57,6 +57,7 @@ def test_what_is_neither_an_issue_nor_two_times_is_refused(argv: str) -> None:
     [
         ("2026-01-01", "`moot diff --from 2026-01-01` tells what has changed since"),
         ("2h ago", "`moot diff --from '2h ago'` tells what has changed since"),
+        ("1h", "the time is written \"1h ago\": `moot diff --from '1h ago'` tells what has changed since"),
         ("bd-zz", "as the daemon says"),
     ],
 )

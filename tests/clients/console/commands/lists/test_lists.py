@@ -399,13 +399,14 @@ def test_outside_of_a_workspace_no_other_projects_issue_is_claimed_unless_it_is_
     outside = FACTS._replace(workspace="")
     ran = run_console("ready --claim", {"claim_ready": SEARCH}, facts=outside, project="")
     assert (ran.code, ran.asked, "no project here" in ran.err) == (3, [], True)
+    assert "--project or --plane" in ran.err
     for flags in ("--project gt", "--project all", "--plane team"):
         ran = run_console(
             f"ready --claim --json {flags}", {"claim_ready": SEARCH, "list": PAGE}, facts=outside, project=""
         )
         assert ran.document[0]["id"] == SEARCH["id"], flags
     ran = run_console("ready --claim", facts=outside._replace(program="bd"), project="")
-    assert (ran.code, "no beads database found" in ran.err) == (1, True)
+    assert (ran.code, "no beads database found" in ran.err, "--plane" in ran.err) == (1, True, False)
 
 
 def test_what_is_asked_of_ready_is_asked_of_the_claim_too() -> None:

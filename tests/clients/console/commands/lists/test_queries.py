@@ -1,6 +1,7 @@
 """query, stale and lint: what they ask of the daemon, and what they print."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -9,11 +10,12 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.listing import Filter, Page
 from moot_protocol.requests.queries import Lint, Query, Stale
 from moot_testkit.clients.canned_api import NOW_MS, CannedApi, Ran, run
-from moot_testkit.clients.console import issue
+from moot_testkit.clients.console import issue, run_console
+from moot_testkit.clients.terminal import at_terminal
 
 DAY_MS = 24 * 3600 * 1000
 PAGE = Page(issues=[issue(1, title="Evil \x1b[31mred"), issue(2, assignee="bob")], total=2, truncated=False)
-LINTED = {
+LINTED: dict[str, Any] = {
     "checked": 3,
     "results": [{"id": "bd-1", "title": "Evil\x07", "type": "bug", "missing": ["## A", "## B"], "warnings": 2}],
 }
@@ -91,6 +93,13 @@ def test_lint_tells_what_is_missing_and_ends_with_1() -> None:
         "Template warnings (1 issue, 2 warnings):\nbd-1 [bug]: Evil^G\n  ⚠ Missing: ## A\n  ⚠ Missing: ## B\n"
     )
     assert ran.code == 1
+
+
+def test_lint_cuts_a_title_that_the_terminal_has_no_room_for() -> None:
+    result = LINTED["results"][0] | {"title": "long " * 20}
+    answers = {"lint": LINTED | {"results": [result]}}
+    assert run_console("lint", answers, facts=at_terminal(30)).out.splitlines()[1].endswith("[bug]: long long long lo…")
+    assert "long " * 20 in run_console("lint", answers).out
 
 
 def test_lint_that_finds_nothing_says_so() -> None:

@@ -105,6 +105,12 @@ def test_a_proof_file_says_in_words_what_each_line_is_about() -> None:
     assert len(lines) == 4
 
 
+def test_a_proof_file_names_nobody_where_the_event_has_no_actor() -> None:
+    nameless = {**PROOFS[0], "what": told(0) | {"actor": ""}}
+    about = run_console("prove rt-1", {"prove": [nameless]}).out.splitlines()[0]
+    assert about.startswith("# issue rt-1, event 0, at 2026-01-31T12:00:00Z: title")
+
+
 def test_prove_writes_a_file_where_one_is_named() -> None:
     ran = run_console("prove rt-1 -o p.txt", {"prove": PROOFS})
     assert ran.terminal.files["p.txt"].decode() == proof_file()

@@ -72,6 +72,10 @@ def test_texts_name_the_program_as_it_was_called(name: str) -> None:
     assert run_console(f"{name} --json").document[name] == run_console(name).out
 
 
+def test_what_is_told_to_begin_with_fits_into_80_columns() -> None:
+    assert max(map(len, run_console("quickstart").out.splitlines())) <= 80
+
+
 @pytest.mark.parametrize("text", [QUICKSTART, ONBOARD])
 def test_every_command_in_them_exists(text: str) -> None:
     lines = text.format(program="moot").replace("`", "\n").splitlines()
