@@ -178,6 +178,23 @@ def test_a_job_that_breaks_after_writing_leaves_nothing_and_the_others_go_in(
     assert ledger.committed == [["first"], ["a", "b"]]
 
 
+def test_a_transaction_in_which_the_store_refused_a_job_is_abandoned_though_that_had_written_nothing(
+    writer: Writer[Unit], ledger: Ledger
+) -> None:
+    runs: list[Unit] = []
+
+    def meets_a_bad_page(unit: Unit) -> None:
+        runs.append(unit)
+        raise RefusedError("a page of it can't be read", code=Code.STORE_DAMAGED)
+
+    with ledger.holding_the_next_commit(writer):
+        refused, other = writer.submit(meets_a_bad_page), writer.submit(writes("a"))
+    with pytest.raises(RefusedError):
+        refused.result(PATIENCE_S)
+    assert other.result(PATIENCE_S) == "a"
+    assert len(runs) == 2, "LMDB has rolled the first one back: its commit would fail for everybody"
+
+
 def test_a_job_that_runs_twice_is_answered_by_its_second_run(writer: Writer[Unit], ledger: Ledger) -> None:
     runs: list[int] = []
 

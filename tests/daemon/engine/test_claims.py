@@ -4,7 +4,7 @@ import pytest
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests.claims import ClaimReady, Heartbeat, Unclaim
-from moot_protocol.requests.issues import Close, Script, Update
+from moot_protocol.requests.issues import Close, IssueFields, Script, Update
 from moot_protocol.requests.listing import Filter
 from moot_testkit.towns.engine import Desk
 from mootd.service.writing.writes import carry_out
@@ -49,6 +49,15 @@ def test_one_whose_claim_has_ended_is_taken(desk: Desk) -> None:
     taken = desk.do(ClaimReady(actor="alice"))
     assert taken is not None
     assert (taken["id"], taken["assignee"]) == ("mt-one", "alice")
+
+
+def test_what_is_given_to_somebody_and_back_has_no_end_any_more(desk: Desk) -> None:
+    claim(desk, "bob", ttl_ms=TTL_MS)
+    for actor in ("carol", "bob"):
+        assert "_claim" not in desk.do(Update(actor="dave", id="mt-one", fields=IssueFields(assignee=actor)))
+    desk.clock.advance(TTL_MS)
+    with pytest.raises(RefusedError):
+        claim(desk, "alice")
 
 
 def test_filters_hold(desk: Desk) -> None:

@@ -130,9 +130,10 @@ def test_two_headers_prove_a_fork_only_if_they_compete_for_a_number() -> None:
             fork_proof(SIGNED[0], (batch.header_bytes, batch.signature))
 
 
-def test_a_fork_proof_needs_both_signatures() -> None:
+@pytest.mark.parametrize("unsigned", [0, 1])
+def test_a_fork_proof_needs_both_signatures(unsigned: int) -> None:
     with pytest.raises(MalformedError) as caught:
-        fork_proof(SIGNED[0], (SIGNED[1][0], bytes(64)))
+        fork_proof(SIGNED[1 - unsigned], (SIGNED[unsigned][0], bytes(64)))
     assert caught.value.code is Code.BAD_SIGNATURE
 
 

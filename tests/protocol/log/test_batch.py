@@ -225,6 +225,9 @@ class TestHeader:
     def test_each_part_follows_its_rule(self, other: dict[str, Any], why: str) -> None:
         assert refusal(forged_batch(**other)) in {Code.BAD_STRUCTURE, Code.NOT_CANONICAL}, why
 
+    def test_no_event_stands_beyond_those_that_are_counted(self) -> None:
+        assert refusal(forged_batch(several(2), count=1, hlc_last=2)) is Code.BAD_STRUCTURE
+
     @pytest.mark.parametrize("author", [SIGNER.public[:-1], SIGNER.public + b".", b""], ids=["short", "long", "none"])
     def test_an_author_is_32_bytes(self, author: bytes) -> None:
         assert refusal(forged_batch(author=author)) is Code.BAD_STRUCTURE

@@ -78,6 +78,12 @@ def test_a_link_to_a_later_time_is_not_followed() -> None:
     assert agreed(lying, [name(2), name(3)]) is None
 
 
+def test_nothing_is_agreed_where_a_write_says_that_it_superseded_a_later_one() -> None:
+    lying = history({1: [], 2: [1], 3: [2], 4: [2]}, {1: 30, 2: 2, 3: 3, 4: 4})
+    assert nearest_common_ancestor(lying, name(3), name(4)) == name(2)
+    assert agreed(lying, [name(3), name(4)]) is None
+
+
 def test_links_in_a_circle_end() -> None:
     circle = history({1: [2], 2: [1]}, {1: 5, 2: 5})
     assert nearest_common_ancestor(circle, name(1), name(2)) is None

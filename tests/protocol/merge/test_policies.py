@@ -188,6 +188,7 @@ def test_keep_both_shows_every_sibling() -> None:
 
 def test_a_total_adds_the_latest_number_of_each_author() -> None:
     assert total([sibling(5, 1, ALICE), sibling(7, 2, ALICE), sibling(10, 1, BOB), sibling("x", 1, CAROL)]) == 17
+    assert total([sibling(5, 1, ALICE), sibling(True, 1, BOB)]) == 5, "true is no number"
     assert total([sibling(0.5, 1), sibling(1, 1, BOB)]) == 1.5
     assert total([sibling(1.7e308, 1), sibling(1.7e308, 1, BOB)]) == pytest.approx(1.7976931348623157e308)
 
@@ -228,12 +229,22 @@ def test_texts_changed_in_different_places_are_shown_merged() -> None:
         (LINES, (LINES.replace("one", "1"), LINES.replace("two", "2"))),
         (LINES, (LINES.replace("one", "1"), "")),
         (MISSING, (LINES.replace("one", "1"), LINES.replace("four", "4"))),
+        (MISSING, ("", LINES)),
+        (LINES, (MISSING, LINES)),
         (["no", "text"], (LINES.replace("one", "1"), LINES.replace("four", "4"))),
         (LINES, (LINES.replace("one", "1"), LINES.replace("four", "4"), LINES.replace("three", "3"))),
     ],
-    ids=["touching", "cleared", "erased ancestor", "ancestor that is no text", "three siblings"],
+    ids=[
+        "touching",
+        "cleared",
+        "erased ancestor",
+        "erased ancestor, one cleared",
+        "withheld sibling",
+        "ancestor that is no text",
+        "three siblings",
+    ],
 )
-def test_a_text_that_does_not_merge_cleanly_shows_the_latest_in_conflict(base: Any, changed: Sequence[str]) -> None:
+def test_a_text_that_does_not_merge_cleanly_shows_the_latest_in_conflict(base: Any, changed: Sequence[Any]) -> None:
     live, past = fork(base, *changed)
     assert read(Policy.TEXT, live, past)[::2] == (changed[-1] or None, True)
 

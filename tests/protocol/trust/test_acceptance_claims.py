@@ -101,6 +101,15 @@ def test_a_peer_that_certifies_a_stolen_town_key_takes_nothing_from_the_town() -
     assert (plane.of(guest).n, plane.of(guest).kind) == (1, FeedKind.CHARTER)
 
 
+def test_an_end_of_a_charter_at_a_branch_that_is_a_replica_s_removes_nobody() -> None:
+    plane = Plane("guest", "thief")
+    guest, thief = plane.guests
+    branch = claimed(thief, guest.charter)
+    plane.more = [branch]
+    plane.founder.end(guest.key.public, branch.n, branch.head, of=guest.key.public)
+    assert (plane.standing(guest).reason, plane.standing(guest).ended) == (TownReason.FORKED, False)
+
+
 def test_a_shallower_town_s_pinned_replica_is_no_town() -> None:
     plane, (founder, _, third) = below("second", "third")
     branch = claimed(founder, third.charter)
@@ -121,6 +130,17 @@ def test_a_key_that_a_shallower_town_pins_as_a_charter_and_as_a_peer_s_replica_i
     pinned(plane.founder, branch, of=thief)
     assert plane.of(guest)[:2] == (0, ZEROS)
     assert plane.of(plane.ones[1]).n == 2
+
+
+def test_a_peer_that_has_ended_itself_pins_nothing_against_a_charter_of_its_depth() -> None:
+    plane = Plane("guest", "thief")
+    guest, thief = plane.guests
+    branch = claimed(thief, guest.charter)
+    plane.more = [branch]
+    plane.founder.remove(guest, plane.ones[1])
+    pinned(plane.founder, branch, of=thief)
+    thief.end_charter()
+    assert plane.of(guest)[:2] == (0, ZEROS), "whom a peer lists is its own affair"
 
 
 def test_the_founder_s_and_the_recovery_key_are_nobody_s_replicas() -> None:

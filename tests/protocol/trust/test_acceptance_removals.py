@@ -331,6 +331,17 @@ def test_an_own_end_counts_where_a_shallower_pin_leaves_it_standing() -> None:
     assert plane.of(one).n == 2
 
 
+def test_a_removal_does_not_take_back_where_a_charter_had_ended_itself_before() -> None:
+    plane = Plane("guest")
+    (guest,) = plane.guests
+    guest.end_charter()
+    ended_at = guest.charter.n
+    guest.invite()
+    plane.founder.remove(guest, plane.ones[1])
+    assert guest.charter.n > ended_at
+    assert plane.of(guest).n == ended_at
+
+
 def test_an_own_end_beyond_a_pin_whose_batch_is_not_held_doesn_t_count() -> None:
     plane = Plane("guest")
     (guest,) = plane.guests

@@ -187,6 +187,16 @@ def test_a_town_stands_one_deeper_than_its_shallowest_admitter() -> None:
     assert (found.depth, found.admitter) == (3, second.key.public)
 
 
+def test_of_two_that_let_a_town_in_equally_deep_the_lower_key_is_its_admitter() -> None:
+    founder = Town()
+    low, high = sorted(map(founder.guest, ("second", "third")), key=lambda guest: guest.key.public)
+    newcomer = founder.guest("newcomer")
+    for admitter in (high, low):
+        founder.admit(admitter)
+        admitter.admit(newcomer)
+    assert standing(founder, newcomer, low, high).admitter == low.key.public
+
+
 def test_a_role_is_the_highest_that_the_shallowest_admitters_give() -> None:
     founder = Town()
     second, other = founder.guest("second"), founder.guest("other")
@@ -394,6 +404,16 @@ def test_the_recovery_key_admits_in_the_founder_s_place_and_needs_nobody_s_leave
     paper.admit(heir)
     found = standing(founder, heir, paper)
     assert (found.role, found.depth, found.admitter) == (Role.ADMIN, 1, founder.recovery.public)
+
+
+def test_a_founder_that_has_opened_a_charter_as_well_stays_the_admin_that_nobody_let_in() -> None:
+    founder = Town()
+    paper = Guest(founder, "paper", key=founder.recovery)
+    twin = FeedWriter(founder.plane, founder.key, "twin")
+    twin.write(charter_draft(founder.key.public, "twin", ""))
+    paper.admit(founder, Role.READER)
+    found = standing(founder, founder, paper, twin)
+    assert (found.role, found.depth, found.admitter) == (Role.ADMIN, 1, b"")
 
 
 def test_the_recovery_key_invites_nobody_and_has_no_replicas() -> None:

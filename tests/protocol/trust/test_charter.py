@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moot_protocol import crypto
 from moot_protocol.codec import encode
 from moot_protocol.ids import key_text
 from moot_protocol.limits import ENTITY_BYTES, EVENT_BYTES, SALT_BYTES
@@ -16,6 +17,7 @@ from moot_protocol.trust.charter import (
     Admission,
     End,
     Invite,
+    InviteProof,
     admission_draft,
     close_draft,
     end_draft,
@@ -25,6 +27,7 @@ from moot_protocol.trust.charter import (
     invite_draft,
     invite_of,
     is_invite,
+    is_proof_of,
     is_void,
     opening_value,
     parse,
@@ -270,3 +273,10 @@ def test_no_value_of_any_kind_makes_these_readers_fail(value: Any) -> None:
     for kind, entity in (("end", key_text(AUTHOR)), ("invite", key_text(AUTHOR)), ("epoch", EPOCH.hex())):
         for key in (kind, CLOSE):
             assert is_void(event(Draft(kind, entity, "a", (Write(key, value),)))) in {True, False}
+
+
+def test_a_key_of_small_order_proves_no_invite() -> None:
+    neutral = bytes([1]) + bytes(31)
+    proof = InviteProof(neutral, neutral + bytes(32))  # fits every message
+    assert crypto.is_signed(proof.invite, proof.signature, b"whatever")
+    assert not is_proof_of(proof, bytes(16), seed("town"))

@@ -27,6 +27,19 @@ def events_of(*feeds: FeedWriter) -> list[Placed]:
 
 
 # -- Ends ------------------------------------------------------------------------------------------------------------
+def test_an_end_is_superseded_by_what_names_it_as_its_charter_s_own() -> None:
+    town = Town()
+    own = dot_of(town.end(AUTHOR, 3, seed("batch")).events[0], town.key.public)
+    town.end(AUTHOR, 2, seed("batch"), over=[own._replace(author=seed("another town"))])
+    assert sorted(end.n for _, end in read_charter(town.charter.batches).ends) == [2, 3]
+
+
+def test_an_end_of_oneself_as_of_another_town_is_no_end_of_oneself() -> None:
+    town = Town()
+    town.end(town.key.public, town.charter.n, town.charter.head, of=seed("another town"))
+    assert read_charter(town.charter.batches).own_ends == []
+
+
 def test_live_ends_are_read_with_whom_they_end() -> None:
     town = Town()
     first = town.end(AUTHOR, 3, seed("batch"))

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
+from msgspec.msgpack import encode
 from msgspec.structs import replace
 
 from moot_protocol.ids import key_text
 from moot_protocol.log.event import Dot, Draft, Write
-from moot_testkit.bytes.feeds import dot_of, note, stripped
+from moot_testkit.bytes.feeds import dot_of, note, stripped, wire
 from moot_testkit.laws.erasing import (
     SECRET,
     all_but,
@@ -30,6 +31,8 @@ from mootd.engine.checking.fsck import STRETCH, Problem
 from mootd.engine.membership.charter_writing import end_replica
 from mootd.engine.rebuild import Rebuild
 from mootd.engine.stored import layout
+from mootd.engine.stored.aside import AsideRow
+from mootd.engine.stored.batch_check import NOT_SIGNED
 from mootd.engine.stored.log import pack_batch, pack_event, unpack_batch, unpack_event
 from mootd.engine.unit import Unit
 from mootd.engine.views.record import decode_record, encode_record
@@ -180,7 +183,8 @@ def test_a_feed_whose_row_names_another_plane_is_found() -> None:
     )
 
 
-def test_a_feed_that_a_pin_cuts_inside_a_batch_is_sound_as_long_as_the_whole_of_it_lies_aside() -> None:
+def cut_inside_a_batch() -> Member:
+    """A founder that ended another's feed inside a batch of two events."""
     founder, member = make_town(2)
 
     def two(unit: Unit) -> None:
@@ -191,6 +195,11 @@ def test_a_feed_that_a_pin_cuts_inside_a_batch_is_sound_as_long_as_the_whole_of_
     founder.take(*member.batches())
     founder.commit(lambda unit: end_replica(unit, LEDGER, member.id, 2))
     assert fsck_problems(founder) == []
+    return founder
+
+
+def test_a_feed_that_a_pin_cuts_inside_a_batch_is_sound_as_long_as_the_whole_of_it_lies_aside() -> None:
+    founder = cut_inside_a_batch()
     ((key, value),) = rows(founder.replica, Table.ASIDE).items()
     with founder.store.write() as writer:
         writer.delete(Table.ASIDE, key)
@@ -205,6 +214,13 @@ def test_a_feed_that_a_pin_cuts_inside_a_batch_is_sound_as_long_as_the_whole_of_
     none = pack_batch(batch.header_bytes, batch.signature, batch.arrival, batch.accepted - 1)
     put(founder.store, Table.BATCHES, batch_key, none)
     assert "it is not accepted as far as its feed is" in [each.problem for each in fsck_problems(founder)]
+
+
+def test_what_lies_aside_of_a_batch_that_a_pin_cuts_holds_the_events_that_count_of_it() -> None:
+    founder = cut_inside_a_batch()
+    ((key, _),) = rows(founder.replica, Table.ASIDE).items()
+    put(founder.store, Table.ASIDE, key, encode(AsideRow(wire(founder.batches()[0]), was_accepted=True)))
+    assert [each.problem for each in fsck_problems(founder)] == [NOT_SIGNED, "it stands in another's place"]
 
 
 def test_a_long_log_is_checked_in_stretches() -> None:

@@ -12,6 +12,7 @@ from moot_protocol.limits import CLOCK_AHEAD_MS
 from moot_protocol.log.batch import ZEROS, Batch, decode_batch
 from moot_protocol.log.event import Draft, Write
 from moot_protocol.merge.kinds import Role
+from moot_protocol.trust.charter import charter_draft
 from moot_testkit.bytes.feeds import FeedWriter, Town, dot_of, note, signer, stripped, wire
 from moot_testkit.laws.erasing import (
     KEPT,
@@ -68,6 +69,19 @@ def test_an_erasure_beyond_an_end_erases_nothing_and_what_was_erased_is_asked_fo
     assert desk.receive([batch]) == [Outcome.COMPLETED]
     assert (desk.show("mt-1")["title"], withheld_at(desk)) == (SECRET, set())
     check_everywhere(town, of(town, one, two), [], [SECRET, KEPT])
+
+
+def test_what_is_erased_of_a_key_that_has_opened_a_charter_as_well_does_not_come_back() -> None:
+    town, one, two, batch = two_feeds()
+    charter = FeedWriter(town.plane, one.key, "charter")
+    charter.write(charter_draft(one.author, "charter", ""))
+    town.end(one.author, one.n, one.head)
+    two.write(erasing(batch, 2))
+    desk = told(town, *of(town, one, two, charter))
+    assert (desk.show("mt-1")["_missing"], desk.show("mt-2")["title"]) == (["title"], KEPT)
+    assert desk.receive([batch]) == [Outcome.DUPLICATE]
+    assert desk.show("mt-1")["_missing"] == ["title"]
+    check_kept(desk)
 
 
 def test_an_end_behind_it_leaves_it() -> None:

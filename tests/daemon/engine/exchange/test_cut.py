@@ -180,6 +180,26 @@ def test_a_pin_inside_a_batch_keeps_its_first_events() -> None:
     assert len(desk.rows(Table.EVENTS)) == 1 + 1 + 1 + 1
 
 
+def test_a_feed_ends_where_a_cut_leaves_it_at_the_time_of_its_last_event() -> None:
+    town = Town()
+    one = town.replica("one")
+    batch = one.write(note("kept"), note("the last"), note("gone"))
+    desk = desk_of(town, *one.batches)
+    cut_feed(desk, one, 3)
+    row = next(row for row in desk.replica.feeds.values() if row.author == one.author)
+    assert (row.n, row.head, row.hlc) == (3, batch.id, batch.events[1].skeleton.hlc)
+
+
+def test_values_are_not_asked_for_of_what_is_gone() -> None:
+    town = Town()
+    one = town.replica("one")
+    kept, gone = (stripped(one.write(note(text))) for text in ("kept", "gone"))
+    desk = desk_of(town, one.batches[0], kept, gone)
+    assert withheld_at(desk) == {(one.author, 2), (one.author, 3)}
+    cut_feed(desk, one, 2)
+    assert withheld_at(desk) == {(one.author, 2)}
+
+
 def test_an_event_over_two_keys_returns_each_of_them() -> None:
     town = Town()
     one, two = town.replica("one"), town.replica("two")

@@ -1,6 +1,6 @@
 """Receiving: whatever comes, in whatever order, the log is what acceptance says of the set of batches held."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import permutations
 
@@ -9,72 +9,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_protocol.clock import from_ms
-from moot_protocol.errors import Code, MalformedError, MootError
-from moot_protocol.exchange.messages import ForkProof, fork_proof
+from moot_protocol.errors import Code, MalformedError
 from moot_protocol.ids import key_text
 from moot_protocol.limits import ASIDE_BATCHES_PER_AUTHOR, CLOCK_AHEAD_MS
 from moot_protocol.log.batch import ZEROS, Batch, decode_batch
-from moot_protocol.merge.fold import Placed, fold
-from moot_protocol.merge.kinds import CHARTER_KINDS, Role
+from moot_protocol.log.event import Dot
+from moot_protocol.merge.kinds import Role
 from moot_protocol.requests.issues import Create, IssueFields
 from moot_protocol.trust.acceptance import Accepted, settle_author
 from moot_protocol.trust.branches import Feeds
-from moot_protocol.trust.charter import is_void
 from moot_protocol.trust.towns import Towns
-from moot_testkit.bytes.feeds import FeedWriter, Town, dot_of, live_digest, note, stripped, wire
+from moot_testkit.bytes.feeds import FeedWriter, Town, dot_of, note, stripped, wire
 from moot_testkit.laws.erasing import absent_at, erasing, of, told, two_feeds
 from moot_testkit.laws.erasing import check as check_erased
-from moot_testkit.naive.held import HeldBatches
-from moot_testkit.naive.settlement import Settlement, allows, settle
+from moot_testkit.laws.receiving import accepted_of, begun, check
 from moot_testkit.towns.engine import START_MS, Desk, town_of
 from moot_testkit.towns.town_worlds import town_worlds
 from moot_testkit.towns.worlds import World, held_of, worlds
 from mootd.engine.exchange import receive as receiving
-from mootd.engine.exchange.receive import Outcome, has_due, keep_proof, receive, release_parked, unite
+from mootd.engine.exchange.receive import Outcome, has_due, receive, release_parked, unite
 from mootd.engine.membership.charter_writing import end_replica
 from mootd.engine.stored.aside import AsideReader
+from mootd.engine.stored.log import unpack_event
 from mootd.store.port import Table
 
 Worlds = Callable[[], st.SearchStrategy[World]]
-
-
-def settled(town: Town, batches: Iterable[Batch]) -> tuple[HeldBatches, Settlement]:
-    held = HeldBatches(town.plane, batches)
-    return held, settle(town.plane, held)
-
-
-def accepted_of(desk: Desk) -> dict[bytes, tuple[int, bytes]]:
-    """author → (n, head) of every feed of which something counts."""
-    return {row.author: (row.n, row.head) for row in desk.replica.feeds.values() if row.n}
-
-
-def counts(settlement: Settlement, placed: Placed) -> bool:
-    """Whether an accepted event may say what it says, and says something."""
-    skeleton = placed.event.skeleton
-    if skeleton.kind in CHARTER_KINDS and is_void(placed.event):
-        return False
-    return allows(settlement.accepted[placed.author], skeleton.kind, skeleton.changes[0].key)
-
-
-def check(desk: Desk, town: Town, batches: Iterable[Batch]) -> None:
-    """A desk that holds these batches has settled them as acceptance does, and its views follow."""
-    held, settlement = settled(town, batches)
-    assert accepted_of(desk) == {a: (it.n, it.batch) for a, it in settlement.accepted.items() if it.n}
-    events = [placed for placed in held.accepted(settlement) if counts(settlement, placed)]
-    assert desk.digest() == live_digest(events).digest()
-    titles = {
-        entity: sorted(str(write.sibling.value) for write in keys.get("title", ()))
-        for (kind, entity), keys in fold(events).items()
-        if kind == "issue"
-    }
-    with desk.replica.read() as reader:
-        entities = desk.entities(reader)
-        shown = {
-            entity: sorted(str(sibling.value) for sibling in entities.live(record).get("title", ()))
-            for entity, record in desk.records().items()
-            if record.groups
-        }
-    assert shown == titles
 
 
 @pytest.mark.timeout(900)  # many examples on a slow machine
@@ -107,13 +66,6 @@ def test_one_transaction_for_all_gives_the_same(kind: Worlds, data: st.DataObjec
 
 
 # -- Outcomes ------------------------------------------------------------------------------------------------------
-def begun(*writers: FeedWriter, town: Town) -> Desk:
-    """A desk that holds the charter and the openings of these feeds."""
-    desk = Desk().watch(town)
-    desk.receive([*town.charter.batches, *(writer.batches[0] for writer in writers)])
-    return desk
-
-
 def test_the_next_batch_of_a_feed_counts_at_once_and_again_is_a_duplicate() -> None:
     town = Town()
     one = town.replica("one")
@@ -207,6 +159,28 @@ def is_due(desk: Desk) -> bool:
         return has_due(reader, desk.clock.now_ms())
 
 
+def test_a_parked_batch_whose_values_come_later_stays_parked() -> None:
+    town = Town()
+    one = town.replica("one")
+    desk = begun(one, town=town)
+    batch = one.write(note("a"), hlc=from_ms(START_MS + CLOCK_AHEAD_MS + 2))
+    assert desk.receive([stripped(batch), batch]) == [Outcome.PARKED, Outcome.COMPLETED]
+    assert accepted_of(desk)[one.author][0] == 1
+
+
+@pytest.mark.parametrize("is_stripped", [False, True])
+def test_what_a_cut_puts_aside_is_known_to_have_counted(is_stripped: bool) -> None:
+    town = Town()
+    one = town.replica("one")
+    desk = begun(one, town=town)
+    batch = one.write(note("a"))
+    desk.receive([stripped(batch) if is_stripped else batch])
+    desk.receive([town.end(one.author, 1, one.batches[0].id), batch])
+    with desk.replica.read() as reader:
+        rows = [*AsideReader(reader).rows(desk.replica.feed_numbers[1, one.author])]
+    assert [row.was_accepted for _, _, row in rows] == [True]
+
+
 def test_a_parked_batch_that_comes_again_when_due_still_counts() -> None:
     town = Town()
     one = town.replica("one")
@@ -246,116 +220,43 @@ def test_an_opening_without_its_values_opens_nothing_and_has_to_find_room_as_all
     check(desk, town, [*town.charter.batches, *other.batches])
 
 
-# -- Forks and their proofs ----------------------------------------------------------------------------------------
-def forked(town: Town) -> tuple[FeedWriter, FeedWriter]:
-    """A feed and a fork of it from its second batch on."""
-    one = town.replica("one")
-    one.write(note("common"))
-    twin = one.fork("twin")
-    one.write(note("left"))
-    twin.write(note("right"))
-    return one, twin
-
-
-def test_a_batch_with_the_next_number_that_follows_another_branch_does_not_count() -> None:
+# -- What counts ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("later", [0, -1])
+def test_the_next_batch_counts_only_if_it_is_later_than_the_one_before_it(later: int) -> None:
     town = Town()
     one = town.replica("one")
-    twin = one.fork("twin")
-    one.write(note("left"), note("left again"))
-    for text in ("right", "right again", "and on"):
-        twin.write(note(text))
     desk = begun(one, town=town)
-    desk.receive(one.batches)
-    stray = twin.batches[-1]
-    assert stray.header.first == one.n + 1
-    assert desk.receive([stray]) == [Outcome.HELD]
-    check(desk, town, [*town.charter.batches, *one.batches, stray])
+    backdated = one.write(note("a"), hlc=one.batches[-1].header.hlc_last + later)
+    assert desk.receive([backdated]) == [Outcome.HELD]
+    check(desk, town, [*town.charter.batches, *one.batches])
 
 
-def test_a_damaged_header_proves_no_fork() -> None:
+def test_what_supersedes_an_event_of_another_history_waits_for_it_though_one_of_that_number_has_come() -> None:
     town = Town()
     one = town.replica("one")
-    batch = one.write(note("a"))
     desk = begun(one, town=town)
-    desk.receive([batch])
-    (key, value), *_ = [(k, v) for k, v in desk.rows(Table.BATCHES).items() if batch.header_bytes in v]
-    at = value.index(batch.header.root)
-    desk.put(Table.BATCHES, key, value[:at] + bytes([value[at] ^ 1]) + value[at + 1 :])
-    with pytest.raises(MootError, match="not what was signed") as raised:
-        desk.receive([batch])
-    assert raised.value.code is Code.STORE_DAMAGED
-    assert [row.forked_at for row in desk.replica.feeds.values()] == [0, 0]
+    elsewhere = Dot(one.author, one.n + 1, b"anywhere")
+    desk.receive([one.write(note("a"), note("b", over=[elsewhere]))])
+    (record,) = desk.records().values()
+    assert [(key, n, leaf8) for key, _, n, leaf8 in record.pending] == [("title", *elsewhere[1:])]
+    assert len(record.groups) == 2
 
 
-def test_a_proof_by_itself_cuts_a_feed_before_the_fork() -> None:
+def test_of_what_counts_at_once_the_charters_stand_first_and_the_shallower_before_the_deeper() -> None:
     town = Town()
-    one, twin = forked(town)
-    desk = begun(one, town=town)
-    desk.receive(one.batches)
-    left, right = one.batches[-1], twin.batches[-1]
-    proof = fork_proof((left.header_bytes, left.signature), (right.header_bytes, right.signature))
-    assert keep(desk, proof)
-    assert not keep(desk, proof), "it tells nothing new"
-    assert accepted_of(desk)[one.author][0] == left.header.first - 1
-    assert desk.show("mt-1")["title"] == "common"
-
-
-@pytest.mark.parametrize("by", ["proofs", "batches"])
-@pytest.mark.parametrize("order", [*permutations(range(3))])
-def test_of_several_forks_of_a_feed_the_lowest_counts_and_is_proven_in_whatever_order_they_are_heard_of(
-    by: str, order: tuple[int, ...]
-) -> None:
-    town = Town()
-    one = town.replica("one")
-    for text in ("a", "b", "c"):
-        one.write(note(text))
-    twins = [one.fork(f"twin {keep}", keep) for keep in (1, 2, 3)]
-    others = [twin.write(note("another")) for twin in twins]
-    proofs = [
-        fork_proof(*[(batch.header_bytes, batch.signature) for batch in (own, other)])
-        for own, other in zip(one.batches[1:], others, strict=True)
-    ]
-    desk = begun(one, town=town)
-    desk.receive(one.batches)
-    told = []
-    for number in order:
-        if by == "proofs":
-            told.append(keep(desk, proofs[number]))
-        else:
-            desk.receive([others[number]])
-    lowest = [min(order[: place + 1]) for place in range(3)]
-    assert told in ([], [number == low for number, low in zip(order, lowest, strict=True)])
-    row = next(row for row in desk.replica.feeds.values() if row.author == one.author)
-    assert (row.forked_at, row.n) == (2, 1)
-    assert proof_of(desk, one) == proofs[0]
-
-
-def proof_of(desk: Desk, feed: FeedWriter) -> ForkProof | None:
-    """The proof of a feed's fork that is kept."""
-    with desk.replica.read() as reader:
-        return AsideReader(reader).proof(desk.replica.feed_numbers[1, feed.author])
-
-
-def keep(desk: Desk, proof: ForkProof) -> bool:
-    with desk.replica.transaction() as unit:
-        return keep_proof(unit, proof)
-
-
-def test_an_event_that_comes_back_by_a_pin_is_still_superseded_by_what_superseded_it() -> None:
-    """A cut takes an event back; what was written over it in the meantime is not forgotten."""
-    town = Town()
-    one, twin = forked(town)
-    other = town.replica("other")
-    left = one.batches[-1]
-    other.write(note("over it", over=[dot_of(left.events[0], one.author)]))
-    desk = begun(one, other, town=town)
-    desk.receive([*one.batches, *other.batches, *twin.batches])
-    assert accepted_of(desk)[one.author][0] == left.header.first - 1
-    town.end(one.author, left.header.last, left.id)
-    desk.receive(town.charter.batches)
-    everything = [*town.charter.batches, *one.batches, *other.batches, *twin.batches]
-    check(desk, town, everything)
-    assert accepted_of(desk)[one.author][0] == left.header.last
+    guest, deeper = (town.guest(name) for name in ("guest", "deeper"))
+    town.admit(guest)
+    guest.admit(deeper)
+    one = deeper.replica("one")
+    feeds = (town.charter, guest.charter, deeper.charter, one)
+    for order in permutations(feeds[1:]):
+        desk = Desk().watch(town)
+        desk.receive([batch for feed in (*order, town.charter) for batch in feed.batches])
+        arrived = [unpack_event(0, packed).feed for packed in desk.rows(Table.EVENTS).values()]
+        assert [desk.replica.feeds[number].author for number in arrived] == [
+            feed.author for feed in feeds for batch in feed.batches for _ in batch.events
+        ]
+        check(desk, town, [batch for feed in feeds for batch in feed.batches])
 
 
 def test_ours_goes_on_being_refused_once_it_is_ended_and_says_so() -> None:

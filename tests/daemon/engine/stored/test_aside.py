@@ -1,6 +1,7 @@
 """What lies aside is kept whole, counted against its author, and released when it is due."""
 
 import pytest
+from msgspec.structs import replace
 
 from moot_protocol import limits
 from moot_protocol.clock import from_ms
@@ -81,6 +82,15 @@ def test_parked_batches_are_due_in_order_of_time_and_once() -> None:
         assert [row.parked for _, _, row in aside.rows(ONE)] == [False, True]
         assert [batch_id for _, _, batch_id in aside.due(from_ms(START_MS + 3000))] == [late.id]
         assert aside.due(from_ms(START_MS + 3000)) == []
+
+
+def test_a_batch_that_is_due_is_parked_no_more_and_as_it_was_otherwise() -> None:
+    with MemoryStore().write() as transaction:
+        aside = Aside(transaction)
+        aside.put(ONE, FIRST, parked=True, was_accepted=True)
+        (before,) = aside.at(ONE, FIRST.header.first)
+        aside.due(from_ms(START_MS + 10**6))
+        assert [*aside.at(ONE, FIRST.header.first)] == [replace(before, parked=False)]
 
 
 def test_a_parked_batch_that_is_gone_is_not_due() -> None:

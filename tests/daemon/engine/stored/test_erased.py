@@ -11,7 +11,8 @@ from moot_protocol.merge.kinds import Role
 from moot_testkit.bytes.feeds import Town, note, stripped, wire
 from moot_testkit.towns.engine import Desk
 from mootd.engine.stored import layout
-from mootd.engine.stored.erased import as_kept, erased_in, is_named, lacks, without
+from mootd.engine.stored.aside import Aside
+from mootd.engine.stored.erased import BY_ADMIN, as_kept, erased_in, is_named, lacks, without
 from mootd.store.port import Table
 
 TOWN = Town()
@@ -98,6 +99,17 @@ def test_a_batch_is_kept_without_what_the_store_calls_erased() -> None:
         assert absent(as_kept(reader, 1, BATCH)) == [2, 4]
         assert absent(as_kept(reader, 2, BATCH)) == [3]
         assert as_kept(reader, 3, BATCH) is BATCH
+
+
+def test_a_charter_s_batch_keeps_its_values_whatever_is_called_erased_since_they_all_have_to_be_here() -> None:
+    guest = TOWN.guest("guest")
+    later = guest.admit(TOWN)
+    desk = Desk()
+    desk.put(Table.META, layout.erased_key(1, *name_of(later.events[0])), BY_ADMIN)
+    with desk.store.write() as writer:
+        assert absent(as_kept(writer, 1, later)) == [2], "of a key that has opened no charter"
+        Aside(writer).put(1, guest.charter.batches[0])
+        assert as_kept(writer, 1, later) is later
 
 
 # -- What is withheld ----------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Random worlds of several towns: admissions, invites, removals, re-admissions, forks, stolen keys, lists with gaps.
 
+A charter may outlast its own end, and be ended on a branch that is a replica's under its key.
 Everybody may write anything into their charter, whether it counts or not; a key may be certified by two towns, and be
 a town's and a replica's.
 """
@@ -21,7 +22,7 @@ _NAMES = ("ash", "birch", "cedar", "dogwood")
 _STEPS = (
     ["write"] * 4
     + ["admit", "admit", "remove", "remove", "end", "end", "fork", "replica", "replica"]
-    + ["invite", "bring", "close", "undo", "backdate", "end_own", "steal", "open"]
+    + ["invite", "bring", "close", "undo", "backdate", "end_own", "steal", "open", "outlast", "mistake"]
 )
 
 
@@ -101,7 +102,9 @@ class _Making:
     def end(self) -> None:
         _, charter = self.charter()
         town, feed = self.writer()
-        end = self.end_of(self.draw(st.sampled_from([town, town, town, *self.towns])), feed)
+        self.write_end(charter, feed, self.end_of(self.draw(st.sampled_from([town, town, town, *self.towns])), feed))
+
+    def write_end(self, charter: FeedWriter, feed: FeedWriter, end: End) -> None:
         batch = charter.write(end_draft(feed.author, end, "admin"))
         self.ended.append(_Ended(charter, batch, 0, feed.author, end))
 
@@ -119,6 +122,14 @@ class _Making:
         town, charter = self.charter()
         town.end_charter(charter)
 
+    def outlast(self) -> None:
+        """A charter ends itself and goes on all the same, and is ended by another, or once more by itself."""
+        town, charter = self.charter()
+        town.end_charter(charter)
+        charter.write(note("and on"))
+        _, other = self.charter()
+        self.write_end(other, charter, self.end_of(town, charter))
+
     def fork(self) -> None:
         town, feed = self.writer()
         twin = feed.fork(f"{feed.n} {len(self.replicas)}", self.draw(st.integers(1, len(feed.batches))))
@@ -134,12 +145,25 @@ class _Making:
 
     def steal(self) -> None:
         """A town certifies a key that is another's: a replica's, or a town's."""
-        town = self.town()
         _, stolen = self.writer()
+        self.certify(stolen)
+
+    def certify(self, stolen: FeedWriter) -> FeedWriter | None:
+        town = self.town()
+        if stolen.author == town.key.public:
+            return None
         feed = FeedWriter(town.plane, stolen.key, f"stolen {len(self.replicas)}")
-        if stolen.author != town.key.public:
-            feed.write(town.opening(stolen.author, self.draw(_ROLES)), note("stolen"))
-            self.replicas.append((town, feed))
+        feed.write(town.opening(stolen.author, self.draw(_ROLES)), note("stolen"))
+        self.replicas.append((town, feed))
+        return feed
+
+    def mistake(self) -> None:
+        """A town certifies another town's key, and that one's charter is ended at the branch that this began."""
+        town, stolen = self.charter()
+        feed = self.certify(stolen)
+        if feed is not None:
+            _, charter = self.charter()
+            self.write_end(charter, feed, self.end_of(town, feed))
 
     def open(self) -> None:
         """A key opens a charter once more, or a replica's does."""
