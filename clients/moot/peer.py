@@ -10,7 +10,6 @@ Who else may keep us from a place is told here, too.
 
 import os
 import stat
-from pathlib import Path
 
 _WRITABLE = 0o022
 
@@ -42,16 +41,16 @@ def distrust(path: str, owner: int) -> str:
 
 def kept_out(path: str) -> tuple[str, str]:
     """Who keeps us from a path, and what to do; both empty if what can be seen of it is open, or our own."""
-    place, needed = Path(path), os.W_OK
-    while not place.exists():
-        place, needed = place.parent, os.X_OK
-    return ("", "") if os.access(place, needed) else of_another(str(place))
+    place, needed = path, os.W_OK
+    while not os.path.exists(place):  # which a `Path` raises for, below a folder that is closed to us
+        place, needed = os.path.dirname(place), os.X_OK
+    return ("", "") if os.access(place, needed) else of_another(place)
 
 
 def of_another(path: str) -> tuple[str, str]:
     """That a path belongs to another user, and what to do; both empty if it doesn't, or can't be seen."""
     try:
-        owner = Path(path).stat().st_uid
+        owner = os.stat(path).st_uid
     except OSError:
         return "", ""
     own = os.geteuid()

@@ -231,7 +231,8 @@ def report(failure: Failure, *, as_json: bool, program: str = "moot") -> int:
         try:
             write_all(1, document.encode() + b"\n")
         except Failure as unwritable:
-            return report(unwritable, as_json=False, program=program)
+            told = failure if failure.code == unwritable.code else unwritable  # its own advice isn't lost
+            return report(told, as_json=False, program=program)
     if failure.message and (is_bd or not as_json):
         hint = f"  {_safe(failure.hint)}\n" if failure.hint else ""
         write_all(2, f"{program}: {_safe(failure.message)}\n{hint}".encode("utf-8", "replace"))

@@ -89,7 +89,7 @@ def test_a_connection_that_lost_its_place_before_it_was_used_has_begun_nothing(g
 # -- Another user's folders --------------------------------------------------------------------------------------
 def forbid(monkeypatch: pytest.MonkeyPatch, closed: Path, own: int) -> None:
     """This process is of a user who may connect to nothing, and may not enter a folder nor see what is in it."""
-    sees = Path.exists
+    sees = os.path.exists
 
     class Forbidden:
         def __init__(self, *_: object) -> None:
@@ -98,7 +98,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch, closed: Path, own: int) -> None:
     monkeypatch.setattr(conversation, "socket", Forbidden)
     monkeypatch.setattr(os, "geteuid", lambda: own)
     monkeypatch.setattr(os, "access", lambda path, _mode: str(path) != str(closed))
-    monkeypatch.setattr(Path, "exists", lambda path: sees(path) and not str(path).startswith(f"{closed}/"))
+    monkeypatch.setattr(os.path, "exists", lambda path: sees(path) and not str(path).startswith(f"{closed}/"))
 
 
 def test_a_folder_of_another_user_is_not_taken_for_a_sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

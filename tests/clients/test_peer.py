@@ -93,7 +93,7 @@ STATE = "/h/.local/state/moot"
 def test_only_what_root_has_made_of_our_own_folders_is_advised_to_be_given_back(
     monkeypatch: pytest.MonkeyPatch, owner: int, own: int, path: str, hint: str
 ) -> None:
-    monkeypatch.setattr(Path, "stat", lambda _path: os.stat_result((0o700, 0, 0, 1, owner, 0, 0, 0, 0, 0)))
+    monkeypatch.setattr(os, "stat", lambda _path: os.stat_result((0o700, 0, 0, 1, owner, 0, 0, 0, 0, 0)))
     monkeypatch.setattr(os, "geteuid", lambda: own)
     whose, told = of_another(path)
     monkeypatch.undo()

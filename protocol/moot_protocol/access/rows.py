@@ -173,7 +173,17 @@ def _written(answer: Any, sees: Sight) -> Any:
     return answer | told if told else answer
 
 
-WRITTEN: Final[Mapping[str, Narrowing]] = {"close": _written, "update": _written, "script": _written}
+def _undone(answer: Any, sees: Sight) -> Any:
+    """What an undo tells of molecules that it opened again beside what was named."""
+    if not isinstance(answer, dict) or "changes" not in answer:
+        return answer
+    changes = _rows(_ISSUES, "id")(answer["changes"], sees)
+    return answer | {"changes": changes, "issues": _issues(answer["issues"], sees)}
+
+
+WRITTEN: Final[Mapping[str, Narrowing]] = {
+    "close": _written, "update": _written, "script": _written, "undo": _undone,
+}  # fmt: skip
 """Method of a write → what its answer shows to whom some would be hidden; those of all others speak of what they name.
 """
 NARROWED: Final[Mapping[str, Narrowing]] = {

@@ -157,6 +157,13 @@ def test_a_write_does_not_tell_of_others_that_it_finished() -> None:
     assert WRITTEN["update"](issue("a-1"), sees) == issue("a-1")
 
 
+def test_an_undo_does_not_tell_of_others_that_it_opened_again() -> None:
+    told = {"undone": {}, "changes": [{"id": "a-1"}, {"id": HIDDEN}], "issues": [issue("a-1"), issue(HIDDEN)]}
+    shown = {"undone": {}, "changes": [{"id": "a-1"}], "issues": [issue("a-1")]}
+    assert WRITTEN["undo"](told, sees) == shown
+    assert WRITTEN["undo"](None, sees) is None
+
+
 # -- Room for what is hidden -------------------------------------------------------------------------------------
 def test_a_page_is_asked_for_with_more_rows_and_cut_afterwards() -> None:
     assert widened(ListIssues(limit=2), 100) == ListIssues(limit=100)

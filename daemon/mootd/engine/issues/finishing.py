@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple, Protocol
 
 from moot_protocol.issues.edge_types import PARENT
-from moot_protocol.issues.issue import DEFAULT_STATUS, facts
+from moot_protocol.issues.issue import DEFAULT_STATUS, facts, project_of
 from moot_protocol.requests.base import Mutation
 from mootd.engine.issues.editor import IssueEditor
 from mootd.engine.issues.reading import Issues
@@ -75,6 +75,8 @@ def finish(writer: _Writer, step: int, request: Mutation[Any], session: str = ""
                 record = issues.entities.record(parent)
                 if record is None or not _is_to_be_closed(issues, standing, record):
                     continue  # as long as it is open, so is whatever it is part of
+                if _project(issues, record) != _project(issues, issues.entities.record(step)):
+                    continue  # who may write in a step's project may have no say in another's
                 unblocked = writer.write_closing(record.entity, request, REASON, session)
                 finished.append(Finished(record.entity, parent, unblocked))
             pending.append(parent)
@@ -105,7 +107,8 @@ def unfinish(unit: Unit, plane: int, step: int, actor: str) -> list[str]:
             seen.add(parent)
             pending.append(parent)
             is_closed = issues.standing(parent).flags & CLOSED
-            if is_closed and issues.read(record).values.get("close_reason") == REASON:
+            is_ours = _project(issues, record) == _project(issues, issues.entities.record(step))
+            if is_closed and is_ours and issues.read(record).values.get("close_reason") == REASON:
                 editor = IssueEditor(unit, plane, record.entity, actor)
                 editor.set("status", DEFAULT_STATUS)
                 editor.set("close_reason", "")
@@ -128,11 +131,15 @@ def _closes_itself(issues: Issues, standing: Standing, record: Record) -> bool:
     return shown.issue_type == _MOLECULE or (shown.issue_type == _EPIC and not _LABELS.isdisjoint(shown.labels))
 
 
+def _project(issues: Issues, record: Record | None) -> str:
+    return "" if record is None else project_of(live_of(record, issues.entities.author_of))
+
+
 def _all_steps_are_closed(issues: Issues, root: int) -> bool:
     seen, pending = {root}, [root]
     while pending:
         # The newest first: work is mostly done in the order it was planned in, so that what is open is soon found.
-        for child in reversed(list(_linked(issues, BACK_EDGE, pending.pop()))):
+        for child in _linked(issues, BACK_EDGE, pending.pop(), newest_first=True):
             if child in seen:
                 continue
             seen.add(child)
@@ -142,6 +149,7 @@ def _all_steps_are_closed(issues: Issues, root: int) -> bool:
     return True
 
 
-def _linked(issues: Issues, prefix: bytes, eid: int) -> Iterator[int]:
+def _linked(issues: Issues, prefix: bytes, eid: int, *, newest_first: bool = False) -> Iterator[int]:
     """The numbers of an issue's parents (EDGE) or children (BACK_EDGE)."""
-    return (other for other, edge_type, _ in issues.edges(prefix, eid) if edge_type == PARENT)
+    edges = issues.edges(prefix, eid, newest_first=newest_first)
+    return (other for other, edge_type, _ in edges if edge_type == PARENT)

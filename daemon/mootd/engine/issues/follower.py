@@ -268,6 +268,8 @@ def follow_each(unit: Unit, due: Sequence[tuple[Follower, str]]) -> int:
     Raises:
         RefusedError: this machine can't write now.
     """
+    if not due:
+        return 0
     try:
         with unit.savepoint():
             return sum(follower.follow(name) for follower, name in due)

@@ -146,10 +146,11 @@ class Issues:
         """An issue's standing as it was last committed."""
         return Standing(eid, self.entities.reader.get(self.entities.views.index, layout.standing_key(eid)))
 
-    def edges(self, prefix: bytes, eid: int) -> Iterator[tuple[int, str, bytes]]:
+    def edges(self, prefix: bytes, eid: int, *, newest_first: bool = False) -> Iterator[tuple[int, str, bytes]]:
         """(other, type, value) of the edges from (EDGE) or to (BACK_EDGE) an issue."""
         start = layout.edges_prefix(prefix, eid)
-        for key, value in self.entities.reader.scan(self.entities.views.index, start, layout.after(start)):
+        rows = self.entities.reader.scan(self.entities.views.index, start, layout.after(start), reverse=newest_first)
+        for key, value in rows:
             _, other, edge_type = layout.edge_parts(key)
             yield other, edge_type, value
 

@@ -199,3 +199,12 @@ def test_the_last_two_steps_closed_unseen_of_one_another_leave_the_root_to_be_fo
     (told,) = one.ask(EpicStatus())
     assert (told["epic"]["id"], told["eligible_for_close"]) == ("mt-mol", True)
     assert close(one, "mt-mol")["status"] == "closed"
+
+
+def test_a_molecule_of_another_project_stays_open() -> None:
+    """Who may close a step here may have no say there: a client in a sandbox writes in one project."""
+    desk = Desk().found()
+    desk.create("ot-mol", project="other", **MOLECULE)
+    desk.create("mt-step", parent="ot-mol")
+    assert "_finished" not in close(desk, "mt-step")
+    assert status(desk, "ot-mol") == "open"

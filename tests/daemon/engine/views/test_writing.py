@@ -35,6 +35,7 @@ from moot_testkit.bytes.feeds import Town, dot_of, live_digest, note
 from moot_testkit.laws.naive_index import check, placed
 from moot_testkit.towns.engine import Desk, exchange, town_of
 from mootd.engine.exchange.receive import Outcome, receive
+from mootd.engine.issues.editor import IssueEditor
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.rebuild import Rebuild
@@ -327,7 +328,10 @@ def test_what_a_flush_unblocked_is_told_until_the_next_one() -> None:
     desk.create("mt-a")
     desk.create("mt-b", edges=(Edge("mt-a"),))
     with desk.replica.transaction() as unit:
-        carry_out(unit, Close(actor="bob", id="mt-a"))
+        editor = IssueEditor(unit, 1, "mt-a", "bob")
+        editor.set("status", "closed")
+        editor.save()
+        unit.flush()
         assert unit.views.graph.unblocked == [unit.views.find(1, ISSUE, "mt-b")]
         unit.flush()
         assert unit.views.graph.unblocked == []
