@@ -118,10 +118,9 @@ class LeaseView:
             met.add(name := left.pop())
             stored = self._entities.stored(self._plane.number, name)
             earlier = None if stored is None else self._token(town, self._claim(stored))
-            if earlier is None:
-                left += [each for each in lineage.over(name) if each not in met]
-            elif earlier.epoch >= token.epoch:
+            if earlier is not None and earlier.epoch >= token.epoch:
                 return False
+            left += [each for each in lineage.over(name) if each not in met]
         return True
 
     def _ever(self, town: bytes, record: Record) -> list[Sibling]:

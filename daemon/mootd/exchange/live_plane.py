@@ -104,7 +104,7 @@ class LivePlane:
         self._goals = Goals(self.on_remote.me)
         self._heard: set[bytes] = set()
         """Members that have said where they stand."""
-        self._strangers = Strangers(hub.replica, plane.number, hub.commit, self._forget)
+        self._strangers = Strangers(hub.replica, plane.number, hub.commit, self._forget, self._dismiss)
         self._speaking = asyncio.Lock()
         """Held from the signing of what this replica says until it is published."""
         self._turn = Lock()
@@ -197,6 +197,8 @@ class LivePlane:
     def _forget(self, peer: bytes) -> None:
         self._exchange.forget(peer)
         self._authors.pop(self.on_remote.keys.sender(peer), None)
+
+    def _dismiss(self, peer: bytes) -> None:
         self._presence_counters.pop(peer, None)
         self._progress.present.discard((self.on_remote.plane.number, peer))
 
@@ -294,7 +296,7 @@ class LivePlane:
             return
         if presence.counter <= self._presence_counters.get(presence.sender, 0):
             return
-        self._strangers.meet(presence.sender)
+        self._strangers.listen(presence.sender)
         self._presence_counters[presence.sender] = presence.counter
         member = (self.on_remote.plane.number, presence.sender)
         if presence.is_there:
@@ -319,8 +321,14 @@ class LivePlane:
     @property
     def has_reached(self) -> bool:
         """Whether members listen, and all is exchanged with them that was known when somebody last asked for it."""
-        present = {peer for peer in self._present() if peer not in self._strangers}
+        present = {peer for peer in self._present() if self._is_awaited(peer)}
         return bool(present) and present <= self._goals.reached
+
+    def _is_awaited(self, peer: bytes) -> bool:
+        """Whether a peer is a member that wasn't ended: nobody else is sealed for, and so comes to be in step."""
+        replica = self._hub.replica
+        number = replica.feed_numbers.get((self.on_remote.plane.number, peer))
+        return number is not None and peer not in self._strangers and not replica.feeds[number].ended
 
     def _present(self) -> set[bytes]:
         """The others who say that they listen."""
@@ -441,7 +449,8 @@ class LivePlane:
 
         So it is, too, where nobody was heard of: what was told may have been dropped.
         """
-        if not self._heard or self._heard - self._exchange.in_step:
+        heard = {peer for peer in self._heard if self._is_awaited(peer)}
+        if not heard or heard - self._exchange.in_step:
             return True
         with self._hub.replica.read() as reader:
             frames = OutboxReader(reader, self._remote).frames()

@@ -141,7 +141,12 @@ class Sealing:
         """The present epoch, read anew only when a charter has changed."""
         row = self._replica.planes[self._plane.number]
         feeds = list(self._replica.feeds.values())
-        heads = tuple(feed.head for feed in feeds if feed.plane == row.number and feed.kind == CHARTER)
+        # Beside the charters it depends on which of those that were ended are held, and so how they came in.
+        heads = tuple(
+            feed.head if feed.kind == CHARTER else feed.author
+            for feed in feeds
+            if feed.plane == row.number and (feed.kind == CHARTER or (feed.ended and feed.n))
+        )
         if self._epoch_at is None or self._epoch_at[0] != heads:
             self._epoch_at = (heads, present_epoch(self._replica, row))
         return self._epoch_at[1]

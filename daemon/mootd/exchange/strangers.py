@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from moot_protocol.exchange.frontier import FrontierBody
+from moot_protocol.limits import EPOCH_RECIPIENTS
 from mootd.engine.commit import Committer
 from mootd.engine.machine.members import forget_strangers, strangers
 from mootd.engine.replica import Replica
@@ -24,16 +25,27 @@ class Strangers:
         replica: this replica.
         plane: the plane's number.
         commit: carries out work in a write transaction.
-        forget: lets go of what is remembered of a peer.
+        forget: lets go of what was heard of a peer.
+        dismiss: lets go of that it listens.
     """
 
-    def __init__(self, replica: Replica, plane: int, commit: Committer, forget: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        replica: Replica,
+        plane: int,
+        commit: Committer,
+        forget: Callable[[bytes], None],
+        dismiss: Callable[[bytes], None],
+    ) -> None:
         self._replica = replica
         self._plane = plane
         self._commit = commit
         self._forget = forget
+        self._dismiss = dismiss
         self._latest: dict[bytes, FrontierBody | None] = {}
         """Stranger → where it said last that it stands; the one heard last at the end."""
+        self._listening: dict[bytes, None] = {}
+        """Strangers that say that they listen, who say so only once: as many as a plane has members."""
         self._is_tidy = False
 
     def __contains__(self, peer: bytes) -> bool:
@@ -47,9 +59,20 @@ class Strangers:
         if peer in self:
             self._latest[peer] = said
             if len(self._latest) > MOST:
-                oldest = next(iter(self._latest))
+                oldest = next(each for each in self._latest if each in self)  # who came to count is `admitted` yet
                 del self._latest[oldest]
                 self._forget(oldest)
+
+    def listen(self, peer: bytes) -> None:
+        """Remember who says whether it listens, if it is a stranger: nobody says that again when it comes to count."""
+        self._listening.pop(peer, None)
+        if peer in self:
+            self._listening[peer] = None
+            if len(self._listening) > EPOCH_RECIPIENTS:
+                oldest = next(iter(self._listening))
+                del self._listening[oldest]
+                if oldest in self:
+                    self._dismiss(oldest)
 
     def keep(self, said: FrontierBody) -> None:
         """Keep where a stranger that was met says that it stands, for when it comes to count."""

@@ -96,6 +96,14 @@ def test_nor_one_below_those_that_were_superseded_by_one_that_counts_for_nothing
     assert take(ada) == Token(4, ada.replica.id)
 
 
+def test_nor_do_two_of_which_the_second_is_above_the_first() -> None:
+    ada, thief = third_epoch()
+    for epoch in (1, 2):
+        wrote(thief, epoch)
+    exchange(ada, thief)
+    assert take(ada) == Token(4, ada.replica.id)
+
+
 def test_nor_does_it_help_to_take_claims_away() -> None:
     ada, thief = third_epoch()
     wrote(thief, 0, removes=True)

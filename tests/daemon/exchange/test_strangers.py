@@ -6,6 +6,7 @@ from hashlib import sha256
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.exchange.frontier import FORMAT, Form, FrontierBody, build_frontier_message, summary
 from moot_protocol.exchange.presence import Presence, build_presence
+from moot_protocol.limits import EPOCH_RECIPIENTS
 from moot_protocol.log.batch import ZEROS
 from moot_protocol.sealing.frame import seal
 from moot_testkit.towns.counting import let_count
@@ -118,8 +119,16 @@ async def test_of_strangers_the_latest_few_are_remembered() -> None:
             here.take(removed.frontier(number))
             here.hear_presence(removed.presence(number))
         latest = {removed.signer(number).public for number in range(FLOOD - MOST, FLOOD)}
-        assert here._exchange._sessions.keys() == here._presence_counters.keys() == latest
-        assert {*here._authors.values()} == here._present() == latest
+        assert here._exchange._sessions.keys() == {*here._authors.values()} == latest
+
+
+async def test_that_strangers_listen_is_remembered_of_as_many_as_a_plane_has_members() -> None:
+    async with peers(2, STILL) as (ada, _):
+        here, removed = live_plane(ada), Removed(ada)
+        for number in range(EPOCH_RECIPIENTS + 2):
+            here.hear_presence(removed.presence(number))
+        latest = {removed.signer(number).public for number in range(2, EPOCH_RECIPIENTS + 2)}
+        assert here._presence_counters.keys() == here._present() == latest
 
 
 async def test_a_stranger_that_makes_up_a_digest_gives_no_alarm() -> None:
@@ -172,7 +181,7 @@ def _note(unit: Unit, key: bytes, told: bytes) -> None:
 async def test_whoever_has_come_to_count_is_a_stranger_no_more_and_stays() -> None:
     async with peers(2, STILL) as (ada, bob):
         number, forgotten = ada.plane().number, list[bytes]()
-        met = Strangers(ada.replica, number, ada.commit, forgotten.append)
+        met = Strangers(ada.replica, number, ada.commit, forgotten.append, forgotten.append)
         met.meet(bob.replica.id)
         assert bob.replica.id in met
         ada.commit(partial(let_count, plane=number, key=bob.replica.id))

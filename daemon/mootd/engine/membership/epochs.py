@@ -173,8 +173,24 @@ def present_of(source: Source, plane: PlaneRow) -> Epoch | None:
 def _can_open(source: Source, plane: PlaneRow, epoch: Epoch, removed: set[bytes]) -> bool:
     """Whether an epoch is wrapped for any of these, or its key stands in the ticket of any."""
     return not removed.isdisjoint(epoch.value.wraps) or (
-        bool(removed) and not removed.isdisjoint(invited_after(source, plane, epoch))
+        bool(removed) and not removed.isdisjoint(_may_hold(source, plane, epoch))
     )
+
+
+def _may_hold(source: Source, plane: PlaneRow, epoch: Epoch) -> set[bytes]:
+    """The invites, of whatever town, whose tickets may hold an epoch's key: they were made after it.
+
+    Whoever puts a key into a ticket has heard of its epoch, so that the invite has the later timestamp.
+    """
+    author, n, leaf8 = epoch.dot
+    begun = source.log.event_named(source.feed_number(plane.number, author), n, leaf8)
+    since = begun.skeleton.hlc if begun else 0
+    return {
+        key_from_text(event.skeleton.entity) or b""
+        for charter in charters_of(source, plane)
+        for _, event, _ in charter_events(source, plane, charter.author)
+        if event.skeleton.kind == INVITE and event.skeleton.hlc > since
+    }
 
 
 def invited_after(source: Source, plane: PlaneRow, epoch: Epoch) -> set[bytes]:

@@ -28,7 +28,7 @@ from mootd.engine.membership.dropping import (
     replicas_ended,
 )
 from mootd.engine.membership.epochs import check_admin, renew
-from mootd.engine.membership.removing import end_all
+from mootd.engine.membership.removing import end_all, shut_entrance
 from mootd.engine.membership.towns import check_own
 from mootd.engine.stored.feeds import Source, StoredFeeds
 from mootd.engine.stored.log import FeedRow, PlaneRow
@@ -156,6 +156,7 @@ def settle_fork(
         rows = end_all(unit, plane, author, plane.town, End(head.last, head.id, author), without)
         replicas = sorted({*(row.author for row in rows), *(came.keys() - without)})
     else:
+        shut_entrance(unit, plane, author)  # whoever has the other copy has the invite's seed
         append_end(unit, plane, author, End(head.last, head.id, fork.town))
     unit.seal()
     resettle(unit, plane.number, plane.town)

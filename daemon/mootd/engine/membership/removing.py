@@ -61,14 +61,10 @@ def retire(unit: Unit, plane: PlaneRow, author: bytes, *, drops: bool = False) -
         RefusedError: as `check_retirements`.
     """
     check_retirements(unit, [(plane, author)], drops=drops)
-    invite = _entrance(unit, plane, author)
-    invitation = invites_of(unit, plane).get(invite)
-    if invitation is not None and invitation.counting is None:
-        # Everybody that it let in counts as before; what it is wrapped for next, its seed must not open.
-        close_invite(unit, plane, invite, None)
+    invite = shut_entrance(unit, plane, author)
     n = _feed(unit, plane, author).n
     end_replica(unit, plane.number, author, n)
-    same_ticket = _came_with(unit, plane, invite) if invitation is not None else []
+    same_ticket = _came_with(unit, plane, invite) if invite else []
     return Retired(n, renew(unit, plane), same_ticket)
 
 
@@ -94,6 +90,18 @@ def _check_may_retire(unit: Unit, plane: PlaneRow, author: bytes) -> None:
         )
     if _feed(unit, plane, author).ended:
         raise RefusedError(f"{key_text(author)} is retired already", code=Code.CONFLICT)
+
+
+def shut_entrance(unit: Unit, plane: PlaneRow, author: bytes) -> bytes:
+    """Close the invite that a machine of this town came with, if it is open; its key, empty for none.
+
+    Everybody that it let in counts as before; what it is wrapped for next, its seed must not open.
+    """
+    invite = _entrance(unit, plane, author)
+    invitation = invites_of(unit, plane).get(invite)
+    if invitation is not None and invitation.counting is None:
+        close_invite(unit, plane, invite, None)
+    return invite if invitation is not None else b""
 
 
 def _entrance(unit: Unit, plane: PlaneRow, author: bytes) -> bytes:

@@ -221,3 +221,15 @@ def test_more_epochs_at_once_than_one_holds_the_keys_of_keep_nobody_from_another
     assert len(epochs(one, plane).live) > EPOCH_PREDECESSORS
     made = begin(one, plane)
     assert [epoch.id for epoch in epochs(one, plane).live] == [made]
+
+
+def test_an_epoch_that_a_retired_machine_s_ticket_held_is_present_no_more_whoever_had_begun_it() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    before = begin(one, plane)
+    meet(plane, one, two)
+    further = machine(two, plane)
+    assert PlaneKeys(further.replica.keys, plane).key_of(before) is not None
+    two.commit(lambda unit: retire(unit, plane_of(two, plane), further.id))
+    assert present(two, plane) is None
+    meet(plane, two, one)
+    assert present(one, plane) != before

@@ -10,12 +10,13 @@ from moot_protocol.errors import Code
 from moot_protocol.ids import key_text
 from moot_protocol.merge.kinds import Role
 from moot_testkit.refusals import refusal, refusal_code
-from moot_testkit.towns.carrying import log_of, plane_of, send
+from moot_testkit.towns.carrying import joined, log_of, newcomer, plane_of, send
 from moot_testkit.towns.federating import (
     DAYS_MS,
     copy_of,
     federation,
     feed,
+    invites,
     machine,
     machine_ticket,
     meet,
@@ -28,6 +29,7 @@ from moot_testkit.towns.federating import (
 )
 from moot_testkit.towns.town import Member
 from mootd.engine.membership.forks import Fork, Settled, branch_meant, forks_of, settle_fork
+from mootd.engine.membership.plane_keys import PlaneKeys
 from mootd.engine.stored.aside import decode_aside
 from mootd.engine.stored.log_snapshot import LogSnapshot
 from mootd.store.port import Table
@@ -235,6 +237,23 @@ def test_a_machine_s_fork_is_settled_by_its_own_town() -> None:
     tell_all(plane, one, two, copied)
     assert len(states(plane, one, two, copied)) == 1
     assert head_of(one, plane, two.id) == chosen
+
+
+def test_with_a_forked_machine_s_end_the_ticket_that_it_came_with_is_closed() -> None:
+    plane, (one,) = federation()
+    ticket, laptop = machine_ticket(one, plane), newcomer("laptop")
+    joined(laptop, ticket.ticket)
+    meet(plane, one, laptop)
+    clone = copy_of(laptop)
+    for machine_, title in ((laptop, "here"), (clone, "there")):
+        write(machine_, plane, title)
+        meet(plane, one, machine_)
+    (fork,) = forks(one, plane)
+    settled = settle(one, plane, laptop.id, fork.branches[0].head.id, drops=True)
+    assert invites(one, plane)[ticket.key].counting is not None
+    meet(plane, one, clone)
+    assert settled.epoch
+    assert PlaneKeys(clone.replica.keys, plane).key_of(settled.epoch) is None
 
 
 def test_who_may_not_settle_a_fork_is_told_why(stolen: Stolen) -> None:
