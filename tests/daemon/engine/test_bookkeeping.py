@@ -13,6 +13,7 @@ from mootd.engine.issues.sharing import note_followed
 from mootd.engine.machine.access_tokens import note_use
 from mootd.engine.machine.home import note_home
 from mootd.engine.machine.mirrors import MirrorRow, put_mirror
+from mootd.engine.machine.remotes import add_remote
 from mootd.engine.machine.uncopied import note_uncopied
 from mootd.engine.stored import layout
 from mootd.engine.unit import Unit
@@ -33,6 +34,7 @@ NOTES: dict[str, Callable[[Unit], object]] = {
     "what stands in a mirrored file": lambda unit: put_mirror(
         unit, MirrorRow(folder="/w", file="f", workspace="w1", project="mt", plane=PLANE, arrival=3)
     ),
+    "which remotes there are": lambda unit: add_remote(unit, "origin", "git", "/srv/moot.git", "auto", {}),
     "what a remote carries": lambda unit: carried.put(unit.transaction, 1, 1, AUTHOR, Carried(((1, AUTHOR),))),
     "what a remote has lost": lambda unit: carried.rewind(unit.transaction, 1, 1, AUTHOR, Carried(())),
     "a frame that waits": lambda unit: Outbox(unit.transaction, 1).put(OutFrame(1, "batches", b"sealed", unit.now_ms)),
